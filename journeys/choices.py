@@ -1,0 +1,24 @@
+"""The closed lists of the journeys app."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class JourneyState(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    SCHEDULED = "scheduled", _("Not started")
+    RUNNING = "running", _("In progress")
+    PAUSED = "paused", _("Paused")
+    STOPPED = "stopped", _("Stopped")
+    FINISHED = "finished", _("Finished")
+    FAILED = "failed", _("Ended abnormally")
+
+
+class RunState(models.TextChoices):
+    SCHEDULED = "scheduled", _("Not started")
+    PLANNING = "planning", _("Collecting people")
+    RUNNING = "running", _("In progress")
+    PAUSED = "paused", _("Paused")
+    STOPPED = "stopped", _("Stopped")
+    FINISHED = "finished", _("Finished")
+    FAILED = "failed", _("Ended abnormally")

@@ -1,0 +1,4 @@
+from journeys.models.journeys import DraftChange, Journey, JourneyVersion
+from journeys.models.runs import Enrollment, Run
+
+__all__ = ["DraftChange", "Enrollment", "Journey", "JourneyVersion", "Run"]
