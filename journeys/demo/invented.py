@@ -12,7 +12,9 @@ _FIRST = (
 
 
 def _number(customer_id: str, what: str) -> int:
-    return int.from_bytes(blake2b(f"{what}:{customer_id}".encode(), digest_size=6).digest(), "big")
+    return int.from_bytes(
+        blake2b(f"{what}:{customer_id}".encode(), digest_size=6).digest(), "big"
+    )
 
 
 def nickname(customer_id: str) -> str | None:

@@ -9,13 +9,19 @@ from journeys.choices import RunState
 class Run(models.Model):
     """One start of an audience journey, or the one standing run of a live event version."""
 
-    workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="+")
+    workspace = models.ForeignKey(
+        "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
+    )
     version = models.ForeignKey(
         "journeys.JourneyVersion", on_delete=models.CASCADE, related_name="runs"
     )
-    journey = models.ForeignKey("journeys.Journey", on_delete=models.CASCADE, related_name="runs")
+    journey = models.ForeignKey(
+        "journeys.Journey", on_delete=models.CASCADE, related_name="runs"
+    )
     occurrence = models.CharField(max_length=64, default="1")
-    state = models.CharField(max_length=10, choices=RunState, default=RunState.SCHEDULED)
+    state = models.CharField(
+        max_length=10, choices=RunState, default=RunState.SCHEDULED
+    )
     state_reason = models.CharField(max_length=40, blank=True)
     is_event = models.BooleanField(default=False)
     event_type = models.ForeignKey(
@@ -60,7 +66,9 @@ class Enrollment(models.Model):
     """That one event took one person into an event journey; the re-entry rule reads it."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="enrollments")
-    journey = models.ForeignKey("journeys.Journey", on_delete=models.CASCADE, related_name="+")
+    journey = models.ForeignKey(
+        "journeys.Journey", on_delete=models.CASCADE, related_name="+"
+    )
     qaid = models.BigIntegerField()
     event_id = models.CharField(max_length=200)
     entered_at = models.DateTimeField()
@@ -74,5 +82,8 @@ class Enrollment(models.Model):
         ]
         indexes = [
             # Read by the re-entry rule.
-            models.Index(fields=["journey", "qaid", "-entered_at"], name="journeys_enrollment_reentry"),
+            models.Index(
+                fields=["journey", "qaid", "-entered_at"],
+                name="journeys_enrollment_reentry",
+            ),
         ]

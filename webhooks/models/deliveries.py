@@ -15,7 +15,10 @@ class Delivery(models.Model):
     id = models.CharField(_("delivery ID"), primary_key=True, max_length=64)
     day = models.DateField(_("day planned"))
     workspace = models.ForeignKey(
-        "workspaces.Workspace", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        "workspaces.Workspace",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
     )
     webhook = models.ForeignKey(
         "webhooks.Webhook",
@@ -25,7 +28,10 @@ class Delivery(models.Model):
         verbose_name=_("webhook"),
     )
     plan = models.ForeignKey(
-        "webhooks.Plan", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        "webhooks.Plan",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
     )
     chunk_id = models.BigIntegerField()
     position = models.IntegerField()
@@ -37,7 +43,9 @@ class Delivery(models.Model):
     reach_id = models.TextField(_("reach ID"), blank=True)
     # The rendered text parameters, in the plan's order; the exact body is made from them again.
     texts = ArrayField(models.TextField(null=True), null=True)
-    defaulted = models.BigIntegerField(default=0)  # One bit a variable, in the plan's order.
+    defaulted = models.BigIntegerField(
+        default=0
+    )  # One bit a variable, in the plan's order.
     blanked = models.BigIntegerField(default=0)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     status_code = models.PositiveSmallIntegerField(_("status"), null=True)
@@ -52,7 +60,10 @@ class Delivery(models.Model):
         ordering = ["-day", "-updated_at", "id"]
         indexes = [
             # Read by the ledger's keyset pages.
-            models.Index(fields=["workspace", "-updated_at", "id"], name="webhooks_delivery_recent"),
+            models.Index(
+                fields=["workspace", "-updated_at", "id"],
+                name="webhooks_delivery_recent",
+            ),
             # Read by the ledger filtered to what was not accepted, and by redelivery.
             models.Index(
                 fields=["plan", "state", "updated_at"],
@@ -75,7 +86,9 @@ class Attempt(models.Model):
     delivery_id = models.CharField(max_length=64)
     message_id = models.CharField(max_length=64)
     number = models.PositiveSmallIntegerField()
-    kind = models.CharField(max_length=10, choices=AttemptKind, default=AttemptKind.AUTO)
+    kind = models.CharField(
+        max_length=10, choices=AttemptKind, default=AttemptKind.AUTO
+    )
     at = models.DateTimeField()
     outcome = models.CharField(max_length=20)
     status_code = models.PositiveSmallIntegerField(null=True)
@@ -96,7 +109,9 @@ class Attempt(models.Model):
 class Receipt(models.Model):
     """The other side's later report of the final outcome of one delivery."""
 
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.CASCADE, related_name="receipts")
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.CASCADE, related_name="receipts"
+    )
     delivery_id = models.CharField(max_length=64)
     code = models.CharField(_("status code"), max_length=64)
     message = models.CharField(_("message"), max_length=500, blank=True)
@@ -108,6 +123,7 @@ class Receipt(models.Model):
         verbose_name_plural = _("receipts")
         constraints = [
             models.UniqueConstraint(
-                fields=["delivery_id", "code", "occurred_at"], name="webhooks_receipt_once"
+                fields=["delivery_id", "code", "occurred_at"],
+                name="webhooks_receipt_once",
             ),
         ]

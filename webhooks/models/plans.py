@@ -18,7 +18,9 @@ class Plan(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="plans"
     )
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="plans")
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.PROTECT, related_name="plans"
+    )
     revision = models.ForeignKey("webhooks.WebhookRevision", on_delete=models.PROTECT)
     run_id = models.BigIntegerField()
     step_key = models.UUIDField()
@@ -50,10 +52,16 @@ class Chunk(models.Model):
     ``{"id": event id, "attributes": {...}}``; one person may then stand twice.
     """
 
-    workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="+")
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="+")
+    workspace = models.ForeignKey(
+        "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
+    )
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.PROTECT, related_name="+"
+    )
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="chunks")
-    number = models.BigIntegerField()  # Of the plan; the runner's, so that planning twice conflicts.
+    number = (
+        models.BigIntegerField()
+    )  # Of the plan; the runner's, so that planning twice conflicts.
     day = models.DateField()
     qaids = ArrayField(models.BigIntegerField())
     events = models.JSONField(null=True)
@@ -81,7 +89,9 @@ class Chunk(models.Model):
     class Meta:
         verbose_name = _("chunk")
         constraints = [
-            models.UniqueConstraint(fields=["plan", "number"], name="webhooks_chunk_number_unique"),
+            models.UniqueConstraint(
+                fields=["plan", "number"], name="webhooks_chunk_number_unique"
+            ),
             # Planned = every end + queued, at every moment.
             models.CheckConstraint(
                 condition=Q(
@@ -96,7 +106,8 @@ class Chunk(models.Model):
                 name="webhooks_chunk_everybody_counted",
             ),
             models.CheckConstraint(
-                condition=Q(unsent__lte=F("queued")), name="webhooks_chunk_unsent_is_queued"
+                condition=Q(unsent__lte=F("queued")),
+                name="webhooks_chunk_unsent_is_queued",
             ),
         ]
         indexes = [
@@ -108,7 +119,9 @@ class Chunk(models.Model):
             ),
             # Read by the runner's sweep.
             models.Index(
-                fields=["plan", "id"], condition=Q(unadvanced__gt=0), name="webhooks_chunk_to_advance"
+                fields=["plan", "id"],
+                condition=Q(unadvanced__gt=0),
+                name="webhooks_chunk_to_advance",
             ),
         ]
 
@@ -117,8 +130,12 @@ class Message(models.Model):
     """One request that waits for its next try; its id stays with the same people and bytes."""
 
     id = models.CharField(primary_key=True, max_length=64)
-    workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="+")
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="+")
+    workspace = models.ForeignKey(
+        "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
+    )
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.PROTECT, related_name="+"
+    )
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="messages")
     chunk = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="messages")
     day = models.DateField()
@@ -148,7 +165,9 @@ class Message(models.Model):
 class Lane(models.Model):
     """A slot that caps how many drains one webhook has at a time; whoever holds it may claim anything due."""
 
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.CASCADE, related_name="lanes")
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.CASCADE, related_name="lanes"
+    )
     number = models.PositiveSmallIntegerField()
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -157,5 +176,7 @@ class Lane(models.Model):
     class Meta:
         verbose_name = _("lane")
         constraints = [
-            models.UniqueConstraint(fields=["webhook", "number"], name="webhooks_lane_number_unique"),
+            models.UniqueConstraint(
+                fields=["webhook", "number"], name="webhooks_lane_number_unique"
+            ),
         ]

@@ -6,7 +6,9 @@ from django.utils.translation import gettext_lazy as _
 class Redelivery(models.Model):
     """A person's order to send dead deliveries again: a durable job with its own checkpoint."""
 
-    workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="+")
+    workspace = models.ForeignKey(
+        "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
+    )
     ordered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -8,8 +8,12 @@ class TestSend(models.Model):
 
     __test__ = False  # Not a test case, whatever its name.
 
-    workspace = models.ForeignKey("workspaces.Workspace", on_delete=models.CASCADE, related_name="+")
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.CASCADE, related_name="tests")
+    workspace = models.ForeignKey(
+        "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
+    )
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.CASCADE, related_name="tests"
+    )
     revision = models.PositiveIntegerField()
     # The journey step it was sent from; null for one from webhook management.
     step_key = models.UUIDField(null=True)
@@ -35,5 +39,7 @@ class TestSend(models.Model):
         ordering = ["-sent_at"]
         indexes = [
             models.Index(fields=["step_key", "-sent_at"], name="webhooks_test_by_step"),
-            models.Index(fields=["webhook", "-sent_at"], name="webhooks_test_by_webhook"),
+            models.Index(
+                fields=["webhook", "-sent_at"], name="webhooks_test_by_webhook"
+            ),
         ]

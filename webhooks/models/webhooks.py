@@ -51,12 +51,17 @@ class Webhook(models.Model):
         blank=True,
     )
     headers = models.JSONField(_("custom headers"), default=dict, blank=True)
-    carry_environment = models.BooleanField(_("carry environment parameters"), default=False)
+    carry_environment = models.BooleanField(
+        _("carry environment parameters"), default=False
+    )
     content_template = models.TextField(_("content template"), blank=True)
     body = models.JSONField(_("custom body"), null=True, blank=True)
 
     guarantee = models.CharField(
-        _("guarantee"), max_length=15, choices=Guarantee, default=Guarantee.AT_LEAST_ONCE
+        _("guarantee"),
+        max_length=15,
+        choices=Guarantee,
+        default=Guarantee.AT_LEAST_ONCE,
     )
     answers_409 = models.BooleanField(_("answers 409 to a repeated ID"), default=True)
     batch_size = models.PositiveIntegerField(
@@ -83,12 +88,17 @@ class Webhook(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(72)],
     )
     success_field = models.CharField(
-        _("success field"), max_length=200, blank=True, help_text=_("A JSON pointer, like /success.")
+        _("success field"),
+        max_length=200,
+        blank=True,
+        help_text=_("A JSON pointer, like /success."),
     )
     success_value = models.CharField(_("success value"), max_length=200, blank=True)
 
     receipts_enabled = models.BooleanField(_("receipts"), default=False)
-    receipt_days = models.PositiveIntegerField(_("collection period in days"), default=7)
+    receipt_days = models.PositiveIntegerField(
+        _("collection period in days"), default=7
+    )
     receipt_codes = models.JSONField(_("receipt codes"), default=dict, blank=True)
 
     revision = models.PositiveIntegerField(_("revision"), default=0, editable=False)
@@ -129,11 +139,15 @@ class WebhookControl(models.Model):
     webhook = models.OneToOneField(
         Webhook, on_delete=models.CASCADE, primary_key=True, related_name="control"
     )
-    state = models.CharField(max_length=10, choices=WebhookState, default=WebhookState.ACTIVE)
+    state = models.CharField(
+        max_length=10, choices=WebhookState, default=WebhookState.ACTIVE
+    )
     reason = models.CharField(max_length=40, blank=True)
     changed_at = models.DateTimeField(auto_now_add=True)
     misconfigured_in_a_row = models.PositiveIntegerField(default=0)
-    breaker = models.CharField(max_length=10, choices=BreakerState, default=BreakerState.CLOSED)
+    breaker = models.CharField(
+        max_length=10, choices=BreakerState, default=BreakerState.CLOSED
+    )
     breaker_until = models.DateTimeField(null=True)
     breaker_opened_times = models.PositiveIntegerField(default=0)
     tokens = models.FloatField(default=0)
@@ -147,7 +161,9 @@ class WebhookControl(models.Model):
 class WebhookRevision(models.Model):
     """Parameters, ID types and body of a webhook, frozen; a published version keeps its own."""
 
-    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="revisions")
+    webhook = models.ForeignKey(
+        Webhook, on_delete=models.CASCADE, related_name="revisions"
+    )
     number = models.PositiveIntegerField()
     parameters = models.JSONField()
     id_types = models.JSONField()
@@ -173,7 +189,9 @@ class WebhookRevision(models.Model):
 class WebhookSecret(models.Model):
     """A key of a webhook, encrypted and write-only; several signing keys live side by side while one is rotated."""
 
-    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="secrets")
+    webhook = models.ForeignKey(
+        Webhook, on_delete=models.CASCADE, related_name="secrets"
+    )
     kind = models.CharField(max_length=10, choices=SecretKind)
     ciphertext = models.BinaryField()
     last4 = models.CharField(max_length=4)
@@ -182,7 +200,9 @@ class WebhookSecret(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     valid_until = models.DateTimeField(null=True)
-    stored_at = models.DateTimeField(null=True)  # When somebody said "I have stored it".
+    stored_at = models.DateTimeField(
+        null=True
+    )  # When somebody said "I have stored it".
 
     class Meta:
         verbose_name = _("webhook secret")
@@ -196,7 +216,9 @@ class WebhookUse(models.Model):
     journey_name = models.CharField(max_length=200)
     url = models.CharField(max_length=500)
     is_live = models.BooleanField(default=False)
-    live_revision = models.PositiveIntegerField(null=True)  # The oldest a live version keeps.
+    live_revision = models.PositiveIntegerField(
+        null=True
+    )  # The oldest a live version keeps.
 
     class Meta:
         verbose_name = _("webhook use")
