@@ -1,0 +1,97 @@
+"""The bell: short lines that tell members what happened while they looked elsewhere."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
+from workspaces import permissions
+from workspaces.models import Notice, User, Workspace
+from workspaces.points import Point
+
+_SENTENCES: dict[str, str | Promise] = {}
+
+
+def register(kind: str, sentence: str | Promise) -> None:
+    """Give a kind of notice its sentence, with ``%(name)s`` for each of its params.
+
+    Called when an app starts (``AppConfig.ready``), with a lazily translated sentence.
+    """
+    _SENTENCES[kind] = sentence
+
+
+def tell(
+    *,
+    workspace: Workspace,
+    kind: str,
+    params: Mapping[str, Any] | None = None,
+    url: str = "",
+    to: Iterable[User] | None = None,
+    point: Point | None = None,
+    subject: str = "",
+) -> None:
+    """Put one notice behind the bell of each addressee.
+
+    Args:
+        to: the addressees; who is no longer in the workspace is left out.
+        point: addresses all who hold it, when ``to`` is not given. With neither, the
+            workspace's and organization's administrators are told.
+        subject: what it is about, such as ``journey:12``. An addressee who has an unread
+            notice of this kind and subject gets no second one, however often it is told.
+    """
+    if kind not in _SENTENCES:
+        raise ValueError(f"No sentence is registered for notices of the kind {kind!r}.")
+    notices = [
+        Notice(
+            workspace=workspace,
+            user=user,
+            kind=kind,
+            params={name: _json(value) for name, value in (params or {}).items()},
+            url=url,
+            subject=subject,
+        )
+        for user in _addressees(workspace, to, point)
+    ]
+    Notice.objects.bulk_create(notices, ignore_conflicts=True)
+
+
+def text_of(notice: Notice) -> str:
+    """Return the notice as a sentence in the language that is active."""
+    sentence = _SENTENCES.get(notice.kind)
+    if sentence is None:
+        return _("Something happened here.")
+    return str(sentence) % notice.params
+
+
+def of(user: User) -> QuerySet[Notice]:
+    """Return the user's notices, newest first, of the workspaces they are still in."""
+    return Notice.objects.filter(
+        user=user, workspace__in=permissions.workspaces_of(user)
+    ).select_related("workspace")
+
+
+def read(*, user: User, now: datetime, notice_id: int | None = None) -> int:
+    """Mark one notice of the user as read, or all of them."""
+    unread = Notice.objects.filter(user=user).unread()
+    if notice_id is not None:
+        unread = unread.filter(pk=notice_id)
+    return unread.update(read_at=now)
+
+
+def _addressees(workspace: Workspace, to: Iterable[User] | None, point: Point | None) -> list[User]:
+    if to is not None:
+        return [user for user in to if _is_in(user, workspace)]
+    if point is not None:
+        return list(permissions.members_with(workspace, point))
+    return list(permissions.administrators_of(workspace))
+
+
+def _is_in(user: User, workspace: Workspace) -> bool:
+    return permissions.workspaces_of(user).filter(pk=workspace.pk).exists()
+
+
+def _json(value: Any) -> Any:
+    return str(value) if isinstance(value, Promise) else value
