@@ -39,9 +39,7 @@ class Journey(models.Model):
         ordering = ["-changed_at"]
         indexes = [
             # Read by the journeys list.
-            models.Index(
-                fields=["workspace", "-changed_at"], name="journeys_journey_recent"
-            ),
+            models.Index(fields=["workspace", "-changed_at"], name="journeys_journey_recent"),
             # Read when an audience, an event type or a webhook asks who uses it.
             GinIndex(
                 fields=["draft"],
@@ -57,11 +55,11 @@ class Journey(models.Model):
 class DraftChange(models.Model):
     """One state the draft has had: who made it and when; undo and "who changed this" read it."""
 
-    journey = models.ForeignKey(
-        Journey, on_delete=models.CASCADE, related_name="changes"
-    )
+    journey = models.ForeignKey(Journey, on_delete=models.CASCADE, related_name="changes")
     revision = models.PositiveIntegerField()
     document = models.JSONField()
+    # Of the journey then, since renaming is a change too.
+    name = models.CharField(max_length=200, default="")
     step_key = models.UUIDField(null=True)  # The step that this change touched, if one.
     action = models.CharField(max_length=20)
     changed_at = models.DateTimeField(auto_now_add=True)
@@ -82,9 +80,7 @@ class DraftChange(models.Model):
 class JourneyVersion(models.Model):
     """One published state of a journey, frozen."""
 
-    journey = models.ForeignKey(
-        Journey, on_delete=models.CASCADE, related_name="versions"
-    )
+    journey = models.ForeignKey(Journey, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     document = models.JSONField()
     published_at = models.DateTimeField()

@@ -1,4 +1,5 @@
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -15,13 +16,9 @@ class Run(models.Model):
     version = models.ForeignKey(
         "journeys.JourneyVersion", on_delete=models.CASCADE, related_name="runs"
     )
-    journey = models.ForeignKey(
-        "journeys.Journey", on_delete=models.CASCADE, related_name="runs"
-    )
+    journey = models.ForeignKey("journeys.Journey", on_delete=models.CASCADE, related_name="runs")
     occurrence = models.CharField(max_length=64, default="1")
-    state = models.CharField(
-        max_length=10, choices=RunState, default=RunState.SCHEDULED
-    )
+    state = models.CharField(max_length=10, choices=RunState, default=RunState.SCHEDULED)
     state_reason = models.CharField(max_length=40, blank=True)
     is_event = models.BooleanField(default=False)
     event_type = models.ForeignKey(
@@ -30,6 +27,8 @@ class Run(models.Model):
     starts_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # From then on nobody enters; who is inside goes on to the end.
+    closed_at = models.DateTimeField(null=True)
     people = models.PositiveIntegerField(default=0)
     # Where the snapshot stands: everybody up to this QAID is planned; null before it began.
     planned_to = models.BigIntegerField(null=True)
@@ -56,9 +55,27 @@ class Run(models.Model):
             # Read when an event comes in.
             models.Index(
                 fields=["event_type"],
-                condition=Q(is_event=True, state__in=["running", "paused"]),
+                condition=Q(is_event=True, closed_at__isnull=True, state__in=["running", "paused"]),
                 name="journeys_run_listening",
             ),
+        ]
+
+
+class SnapshotPage(models.Model):
+    """People of a run's frozen audience who are still to be planned, in QAID order.
+
+    All pages are written by one statement, so that everybody is counted at one moment;
+    a page goes in the transaction that plans its people.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="pages")
+    number = models.PositiveIntegerField()
+    qaids = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        verbose_name = _("page of a snapshot")
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="journeys_page_number_unique"),
         ]
 
 
@@ -66,9 +83,7 @@ class Enrollment(models.Model):
     """That one event took one person into an event journey; the re-entry rule reads it."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="enrollments")
-    journey = models.ForeignKey(
-        "journeys.Journey", on_delete=models.CASCADE, related_name="+"
-    )
+    journey = models.ForeignKey("journeys.Journey", on_delete=models.CASCADE, related_name="+")
     qaid = models.BigIntegerField()
     event_id = models.CharField(max_length=200)
     entered_at = models.DateTimeField()
