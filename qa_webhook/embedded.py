@@ -1,0 +1,126 @@
+"""Share this checkout's embedded services between every process that uses them.
+
+Each user holds a shared lock for as long as it lives; the one that finds nobody else left stops the
+services. A killed process lets go of its lock by dying, so the next user to end tidies up after it.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from typing import IO
+
+from psycopg2 import sql
+
+from qa_webhook import local
+from qa_webhook.servers import Postgres, ServiceError, Valkey
+
+_held: IO[bytes] | None = None
+
+
+def is_used() -> bool:
+    """Whether any service is ours to run; with both URLs set, none is."""
+    return _runs_postgres() or _runs_valkey()
+
+
+def _runs_postgres() -> bool:
+    return not os.environ.get("DATABASE_URL")
+
+
+def _runs_valkey() -> bool:
+    return not os.environ.get("CELERY_BROKER_URL")
+
+
+def _postgres() -> Postgres:
+    return Postgres(directory=local.DIRECTORY, sockets=local.socket_directory())
+
+
+def _valkey() -> Valkey:
+    return Valkey(directory=local.DIRECTORY, socket=local.valkey_socket())
+
+
+def acquire() -> None:
+    """Start what is not running and hold it until this process ends or calls `release`."""
+    global _held
+    if _held is not None or not is_used():
+        return
+    try:
+        local.DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
+        local.create_keys()
+        with _alone():
+            _held = (local.DIRECTORY / "users.lock").open("ab")
+            fcntl.flock(_held, fcntl.LOCK_SH)
+            _start()
+    except PermissionError as error:
+        raise ServiceError(
+            f"{local.DIRECTORY} cannot be written ({error.strerror}: {error.filename}). It belongs "
+            "to another user: run as that user, or set LOCAL_DIR to a directory of your own."
+        ) from error
+    atexit.register(_release_in, os.getpid())
+
+
+def release() -> None:
+    """Let go; the last user stops the services."""
+    global _held
+    if _held is None:
+        return
+    with _alone():
+        _held.close()
+        _held = None
+        with (local.DIRECTORY / "users.lock").open("ab") as probe:
+            try:
+                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            if _runs_valkey():
+                _valkey().stop()
+            if _runs_postgres():
+                _postgres().stop()
+
+
+def _release_in(pid: int) -> None:
+    if os.getpid() == pid:  # a forked child inherits the exit handler, not the duty
+        release()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process at a time starts or stops."""
+    with (local.DIRECTORY / "start.lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _start() -> None:
+    if _runs_postgres():
+        postgres = _postgres()
+        if not postgres.is_running():
+            postgres.start()
+        _create_roles_and_database(postgres)
+    if _runs_valkey():
+        valkey = _valkey()
+        if not valkey.is_running():
+            valkey.start()
+
+
+def _create_roles_and_database(postgres: Postgres) -> None:
+    connection = postgres.connect("postgres")
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [local.DATABASE])
+        if cursor.fetchone():
+            return
+        cursor.execute("SELECT rolname FROM pg_roles")
+        existing = {name for (name,) in cursor.fetchall()}
+        # The owner may create databases for the tests' throw-away ones.
+        for role, options in ((local.OWNER_ROLE, "LOGIN CREATEDB"), (local.RUNTIME_ROLE, "LOGIN")):
+            if role not in existing:
+                cursor.execute(
+                    sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(options))
+                )
+        cursor.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                sql.Identifier(local.DATABASE), sql.Identifier(local.OWNER_ROLE)
+            )
+        )

@@ -1,0 +1,72 @@
+"""One JSON line an event, on standard error; nothing that names or reaches a person.
+
+Log object ids, counts and reasons. Identifiers, tag values, addresses, bodies and header values
+never belong into an event; keys that carry them are struck out here as a last resort.
+"""
+
+import logging
+import logging.config
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+import structlog
+
+_NEVER_LOGGED: Final = frozenset(
+    {"email", "mobile", "phone", "identifier", "value", "body", "headers", "password", "secret",
+     "token", "key", "authorization", "cookie", "tags", "attributes", "params"}
+)  # fmt: skip
+
+
+def strike_personal_data(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for key in _NEVER_LOGGED.intersection(event):
+        event[key] = "[struck out]"
+    return event
+
+
+def configure(*, level: str, form: str) -> None:
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        strike_personal_data,
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if form == "console"
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "line": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *last,
+                    ],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"handlers": ["stderr"], "level": level},
+            "loggers": {
+                # Django's own access and error lines carry paths and addresses; ours do not.
+                "django.server": {"level": "WARNING"},
+                "django.request": {"level": "ERROR"},
+            },
+        }
+    )

@@ -1,0 +1,24 @@
+"""Django's ``migrate``, which also makes the cache table and gives the run-time role its rights."""
+
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.commands import migrate
+from django.db import connections
+
+from qa_webhook import database_roles
+
+
+class Command(migrate.Command):
+    help = (
+        f"{migrate.Command.help} Afterwards the cache table exists and the run-time role may use "
+        "every table. Runs as the role of DATABASE_OWNER_URL."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        super().handle(*args, **options)
+        if options["plan"] or options["check_unapplied"]:
+            return
+        connection = connections[options["database"]]
+        call_command("createcachetable", database=options["database"], verbosity=0)
+        database_roles.grant(connection)

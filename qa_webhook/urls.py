@@ -1,0 +1,13 @@
+"""Every address of the console, the API and the admin."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from qa_webhook import health
+
+urlpatterns = [
+    path("health/live", health.live, name="health_live"),
+    path("health/ready", health.ready, name="health_ready"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,130 @@
+"""A throw-away database for every run, copied in a moment from a migrated one.
+
+Migrating takes seconds and copying a tenth of one, so the first run after a change to any migration
+leaves a template behind, named for what it was made from.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psycopg2
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from psycopg2 import sql
+
+from qa_webhook import database_roles
+
+PREFIX: Final = "test_qa_"
+TEMPLATE_PREFIX: Final = "template_qa_"
+# Any number, the same for all runs: one of them makes the template, the others wait for it.
+_TEMPLATE_LOCK: Final = 726_931
+
+
+def template_name() -> str:
+    """Name the template by the migrations and the rights that go into it."""
+    digest = hashlib.sha256()
+    sources = [Path(database_roles.__file__)]
+    for app in apps.get_app_configs():
+        sources += sorted((Path(app.path) / "migrations").glob("**/*.py"))
+    for source in sources:
+        digest.update(os.fsencode(source) + source.read_bytes())
+    return TEMPLATE_PREFIX + digest.hexdigest()[:16]
+
+
+@contextmanager
+def throw_away(name: str) -> Iterator[None]:
+    """Connect Django to a new database as the run-time role, and drop it afterwards."""
+    before = {key: connection.settings_dict[key] for key in ("NAME", "USER", "PASSWORD")}
+    with _maintenance() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
+        _drop_abandoned(cursor)
+        template = template_name()
+        if not _exists(cursor, template):
+            _make_template(cursor, template)
+        _execute(cursor, "CREATE DATABASE {} TEMPLATE {}", name, template)
+        _execute(cursor, "ALTER DATABASE {} SET synchronous_commit = off", name)
+    try:
+        _connect({**before, "NAME": name, **_credentials("runtime")})
+        yield
+    finally:
+        _connect(before)
+        with _maintenance() as cursor:
+            _execute(cursor, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _credentials(role: str) -> dict[str, str]:
+    parts = settings.DATABASE_ROLES[role]
+    return {"USER": parts["USER"], "PASSWORD": parts["PASSWORD"]}
+
+
+def _connect(parts: dict[str, str]) -> None:
+    connection.close()
+    connection.settings_dict.update(parts)
+    settings.DATABASES["default"].update(parts)
+
+
+@contextmanager
+def _maintenance() -> Iterator[psycopg2.extensions.cursor]:
+    """A session of the owner outside every test database."""
+    parts = settings.DATABASE_ROLES["owner"]
+    session = psycopg2.connect(
+        host=parts["HOST"] or None,
+        port=parts["PORT"] or None,
+        user=parts["USER"],
+        password=parts["PASSWORD"] or None,
+        dbname="postgres",
+    )
+    session.autocommit = True
+    try:
+        with session.cursor() as cursor:
+            yield cursor
+    finally:
+        session.close()
+
+
+def _make_template(cursor: psycopg2.extensions.cursor, template: str) -> None:
+    draft = f"{template}_draft"
+    _execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
+    connection.settings_dict["TEST"]["NAME"] = draft
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    runtime = settings.DATABASE_ROLES["runtime"]["USER"]
+    with connection.cursor() as migrated:
+        # Transactional tests empty the tables between them; an installation never does.
+        migrated.execute(
+            sql.SQL("GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO {}").format(
+                sql.Identifier(runtime)
+            )
+        )
+        migrated.execute("ANALYZE")
+    connection.close()
+    for old in _databases(cursor, TEMPLATE_PREFIX):
+        if old != draft:
+            _execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", old)
+    _execute(cursor, "ALTER DATABASE {} RENAME TO {}", draft, template)
+
+
+def _drop_abandoned(cursor: psycopg2.extensions.cursor) -> None:
+    """Remove what killed runs of this machine left; the name tells the process."""
+    for name in _databases(cursor, PREFIX):
+        pid = name.removeprefix(PREFIX).split("_", 1)[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            _execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+def _databases(cursor: psycopg2.extensions.cursor, prefix: str) -> list[str]:
+    cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix])
+    return [name for (name,) in cursor.fetchall()]
+
+
+def _exists(cursor: psycopg2.extensions.cursor, name: str) -> bool:
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+    return cursor.fetchone() is not None
+
+
+def _execute(cursor: psycopg2.extensions.cursor, statement: str, *names: str) -> None:
+    cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
