@@ -1,0 +1,168 @@
+// The canvas by keyboard and zoom. One Tab stop; arrows walk by position, so that branches work too.
+
+const canvas = () => document.querySelector("[data-canvas]");
+const COPIED = "copied-step";
+const ZOOMS = [0.5, 0.67, 0.8, 1, 1.25, 1.5];
+let zoom = 1;
+let last = "";
+
+function buttons() {
+  return [...(canvas()?.querySelectorAll(".node-main") ?? [])].filter((one) => one.getClientRects().length);
+}
+
+function keyOf(button) {
+  return button?.closest("[data-step]")?.dataset.step ?? "";
+}
+
+/** Make one node the Tab stop: the one used last, the selected one, or the first. */
+function rove() {
+  const all = buttons();
+  const stop =
+    all.find((one) => keyOf(one) === last) ?? all.find((one) => one.hasAttribute("aria-current")) ?? all[0] ?? null;
+  for (const one of all) one.tabIndex = one === stop ? 0 : -1;
+  for (const other of canvas()?.querySelectorAll("[data-add], .node-numbers a") ?? []) other.tabIndex = -1;
+}
+
+function neighbour(from, key) {
+  const middle = (one) => {
+    const box = one.getBoundingClientRect();
+    return [box.left + box.width / 2, box.top + box.height / 2];
+  };
+  const [x, y] = middle(from);
+  let best = null;
+  let nearest = Infinity;
+  for (const one of buttons()) {
+    const [ox, oy] = middle(one);
+    const [dx, dy] = [ox - x, oy - y];
+    const ahead = { ArrowDown: dy, ArrowUp: -dy, ArrowRight: dx, ArrowLeft: -dx }[key];
+    const aside = key === "ArrowDown" || key === "ArrowUp" ? Math.abs(dx) : Math.abs(dy);
+    if (one === from || ahead < 8) continue;
+    const distance = ahead + 2 * aside;
+    if (distance < nearest) [best, nearest] = [one, distance];
+  }
+  return best;
+}
+
+function go(button) {
+  if (!button) return;
+  last = keyOf(button);
+  rove();
+  button.focus();
+  button.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+/** POST to one of the canvas's addresses; the answer replaces the canvas. */
+function post(name, values) {
+  const { dataset } = canvas();
+  const url = dataset[`url${name}`];
+  if (!url) return;
+  window.htmx.ajax("POST", url, {
+    source: canvas(),
+    target: canvas(),
+    swap: "outerHTML",
+    values: { revision: dataset.revision ?? "", ...values },
+  });
+}
+
+async function act(event, button) {
+  const step = keyOf(button);
+  const command = event.ctrlKey || event.metaKey;
+  const key = event.key.toLowerCase();
+  const node = button.closest("[data-step]");
+  if (command && key === "c" && !node.hasAttribute("data-fixed")) sessionStorage.setItem(COPIED, step);
+  else if (command && key === "v" && sessionStorage.getItem(COPIED))
+    post("Paste", { step, source: sessionStorage.getItem(COPIED) });
+  else if (command && key === "d" && !node.hasAttribute("data-fixed")) post("Duplicate", { step });
+  else if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown"))
+    post("Move", { step, direction: event.key === "ArrowUp" ? "up" : "down" });
+  else if ((event.key === "Delete" || event.key === "Backspace") && !node.hasAttribute("data-fixed"))
+    document.dispatchEvent(new CustomEvent("step-delete", { detail: { step, question: node.dataset.confirm ?? "" } }));
+  else if (!command && !event.altKey && key === "a")
+    canvas().querySelector(`[data-add="${CSS.escape(step)}"]`)?.click();
+  else return;
+  event.preventDefault();
+}
+
+function setZoom(value) {
+  const graph = canvas()?.querySelector(".canvas-graph");
+  if (!graph) return;
+  zoom = value;
+  graph.setAttribute("width", Math.round(Number(graph.dataset.width) * zoom));
+  graph.setAttribute("height", Math.round(Number(graph.dataset.height) * zoom));
+  const label = canvas().querySelector("[data-zoom='1']");
+  if (label) label.textContent = `${Math.round(zoom * 100)} %`;
+}
+
+function zoomTo(what) {
+  const graph = canvas().querySelector(".canvas-graph");
+  const view = canvas().querySelector(".canvas-view");
+  if (what === "in") setZoom(ZOOMS.find((one) => one > zoom + 0.01) ?? zoom);
+  else if (what === "out") setZoom(ZOOMS.findLast((one) => one < zoom - 0.01) ?? zoom);
+  else if (what === "fit") {
+    const room = Math.min(
+      (view.clientWidth - 64) / Number(graph.dataset.width),
+      (view.clientHeight - 96) / Number(graph.dataset.height),
+    );
+    setZoom(Math.max(0.25, Math.min(1, room)));
+  } else setZoom(1);
+}
+
+export function start({ ask }) {
+  if (!canvas()) return;
+  rove();
+
+  document.addEventListener("keydown", (event) => {
+    const button = event.target.closest?.("[data-canvas] .node-main");
+    if (!button) return;
+    if (event.key.startsWith("Arrow") && !event.altKey) {
+      event.preventDefault();
+      go(neighbour(button, event.key));
+    } else if (event.key === "Home" || event.key === "End") {
+      event.preventDefault();
+      const all = buttons();
+      go(event.key === "Home" ? all[0] : all[all.length - 1]);
+    } else act(event, button);
+  });
+
+  document.addEventListener("step-delete", async (event) => {
+    const { step, question } = event.detail;
+    if (question && !(await ask(question))) return;
+    const all = buttons();
+    const at = all.findIndex((one) => keyOf(one) === step);
+    last = keyOf(all[at - 1] ?? all[at + 1]);
+    post("Delete", { step });
+  });
+
+  document.addEventListener("focusin", (event) => {
+    const button = event.target.closest?.("[data-canvas] .node-main");
+    if (!button) return;
+    last = keyOf(button);
+    rove();
+  });
+
+  document.addEventListener("click", (event) => {
+    const tool = event.target.closest("[data-zoom]");
+    if (tool) zoomTo(tool.dataset.zoom);
+    const action = event.target.closest("[data-step-action]");
+    if (!action) return;
+    const { stepAction, step } = action.dataset;
+    const node = canvas()?.querySelector(`.node[data-step="${CSS.escape(step)}"]`);
+    if (stepAction === "delete") {
+      document.dispatchEvent(new CustomEvent("step-delete", { detail: { step, question: node?.dataset.confirm ?? "" } }));
+    } else if (stepAction === "copy") sessionStorage.setItem(COPIED, step);
+    else if (stepAction === "duplicate") post("Duplicate", { step });
+    else post("Move", { step, direction: stepAction });
+  });
+
+  // A redrawn canvas keeps zoom, Tab stop, focus and the mark of the step in the panel.
+  let hadFocus = false;
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    hadFocus = Boolean(document.activeElement?.closest("[data-canvas]"));
+  });
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    if (!event.detail.elt.closest?.("[data-canvas]") && !event.detail.elt.querySelector?.("[data-canvas]")) return;
+    setZoom(zoom);
+    rove();
+    if (hadFocus) buttons().find((one) => one.tabIndex === 0)?.focus();
+  });
+}

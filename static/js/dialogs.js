@@ -1,0 +1,136 @@
+// Native dialogs. #dialog (480) and #dialog-wide (720) are filled by htmx and open by themselves;
+// #confirm asks one question. They stand side by side at the end of <body>, so no form is in a form.
+
+import { text } from "./texts.js";
+
+const openers = new WeakMap();
+
+export function open(dialog, opener = document.activeElement) {
+  if (dialog.open) return;
+  openers.set(dialog, opener);
+  dialog.showModal();
+  // The first field is where the work starts; the close button only comes first in the markup.
+  const field = dialog.querySelector("[autofocus], .dialog-body :is(input:not([type=hidden]), select, textarea)");
+  (field ?? dialog.querySelector("h2[tabindex]"))?.focus();
+}
+
+export function close(dialog) {
+  if (dialog?.open) dialog.close();
+}
+
+/**
+ * Ask one question. choices: [{ label, value, primary }], last one is the usual answer.
+ * Resolves to the value chosen, or "" when the dialog was left by Esc or its Cancel.
+ */
+export function ask({ title, body = "", choices }) {
+  const dialog = document.getElementById("confirm");
+  dialog.querySelector("h2").textContent = title;
+  const words = dialog.querySelector("[data-confirm-body]");
+  words.textContent = body;
+  words.hidden = !body;
+  const footer = dialog.querySelector(".dialog-footer");
+  footer.replaceChildren(
+    ...choices.map(({ label, value, primary }) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = primary ? "button button-primary" : "button";
+      button.textContent = label;
+      button.autofocus = Boolean(primary);
+      button.addEventListener("click", () => dialog.close(value));
+      return button;
+    }),
+  );
+  dialog.returnValue = "";
+  open(dialog);
+  footer.lastElementChild?.focus();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+  });
+}
+
+/** Yes or no, with the act as the label of the yes. */
+export async function confirm({ title, body, label }) {
+  const answer = await ask({
+    title,
+    body,
+    choices: [
+      { label: text("cancel"), value: "" },
+      { label, value: "yes", primary: true },
+    ],
+  });
+  return answer === "yes";
+}
+
+export function start() {
+  document.addEventListener("click", (event) => {
+    const closer = event.target.closest("[data-close-dialog]");
+    if (closer) close(closer.closest("dialog"));
+    const opener = event.target.closest("[data-open-dialog]");
+    if (opener) open(document.getElementById(opener.dataset.openDialog), opener);
+  });
+
+  document.addEventListener(
+    "close",
+    (event) => {
+      const dialog = event.target;
+      if (!(dialog instanceof HTMLDialogElement)) return;
+      const opener = openers.get(dialog);
+      openers.delete(dialog);
+      // A request that fills a closed dialog would open it again.
+      for (const busy of dialog.querySelectorAll(".htmx-request")) window.htmx?.trigger(busy, "htmx:abort");
+      if (dialog.matches("[data-fill]")) dialog.replaceChildren();
+      if (opener?.isConnected) opener.focus();
+      dialog.dispatchEvent(new CustomEvent("dialog-closed", { bubbles: true }));
+    },
+    true,
+  );
+
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    const dialog = event.detail.target.closest?.("dialog[data-fill]");
+    if (dialog?.childElementCount) {
+      const heading = dialog.querySelector("h2[id]");
+      if (heading) dialog.setAttribute("aria-labelledby", heading.id);
+      open(dialog, event.detail.requestConfig?.elt ?? document.activeElement);
+    }
+  });
+
+  // A form saved from a dialog answers 204; the dialog is done then.
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    const { elt, xhr, successful } = event.detail;
+    if (successful && xhr.status === 204 && !elt.closest("[data-keep-open]")) close(elt.closest("dialog[data-fill]"));
+  });
+
+  document.body.addEventListener("dialog-close", () => {
+    for (const dialog of document.querySelectorAll("dialog[data-fill][open]")) close(dialog);
+  });
+
+  // hx-confirm="Question?" with data-confirm-title and data-confirm-label.
+  document.body.addEventListener("htmx:confirm", (event) => {
+    const { question, elt, issueRequest } = event.detail;
+    if (!question) return;
+    event.preventDefault();
+    const title = elt.dataset.confirmTitle ?? question;
+    const body = elt.dataset.confirmTitle ? question : "";
+    confirm({ title, body, label: elt.dataset.confirmLabel ?? text("continue") }).then((yes) => {
+      if (yes) issueRequest(true);
+    });
+  });
+
+  // <form data-confirm="Question?"> without htmx.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.confirm || form.dataset.confirmed) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const { confirmTitle, confirm: question, confirmLabel } = form.dataset;
+    confirm({
+      title: confirmTitle ?? question,
+      body: confirmTitle ? question : "",
+      label: confirmLabel ?? text("continue"),
+    }).then((yes) => {
+      if (!yes) return;
+      form.dataset.confirmed = "yes";
+      form.requestSubmit(event.submitter);
+    });
+  });
+}

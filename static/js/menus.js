@@ -1,0 +1,70 @@
+// Menus are native popovers (Esc, light dismiss and the top layer come from the browser); here they
+// find their place beside the button and get the arrow keys.
+
+const GAP = 4;
+const EDGE = 8;
+
+function place(menu, button) {
+  const at = button.getBoundingClientRect();
+  const { offsetWidth: width, offsetHeight: height } = menu;
+  const fitsRight = at.left + width <= innerWidth - EDGE;
+  const left = menu.dataset.align === "end" || !fitsRight ? at.right - width : at.left;
+  const below = at.bottom + GAP;
+  const top = below + height <= innerHeight - EDGE ? below : Math.max(EDGE, at.top - GAP - height);
+  menu.style.left = `${Math.max(EDGE, left)}px`;
+  menu.style.top = `${top}px`;
+}
+
+function items(menu) {
+  return [...menu.querySelectorAll(".menu-item:not(:disabled)")];
+}
+
+export function start() {
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      const menu = event.target;
+      if (!(menu instanceof HTMLElement) || !menu.matches(".menu[popover]")) return;
+      const buttons = document.querySelectorAll(`[popovertarget="${CSS.escape(menu.id)}"]`);
+      const button = [...buttons].find((one) => one.offsetParent !== null) ?? buttons[0];
+      const opened = event.newState === "open";
+      for (const one of buttons) one.setAttribute("aria-expanded", String(opened));
+      if (!opened || !button) return;
+      place(menu, button);
+      (menu.querySelector("[autofocus]") ?? items(menu)[0])?.focus();
+    },
+    true,
+  );
+
+  document.addEventListener("keydown", (event) => {
+    const menu = event.target.closest?.(".menu[popover]");
+    if (!menu) return;
+    const all = items(menu);
+    const now = all.indexOf(document.activeElement);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    let next = null;
+    if (step) next = all[(now + step + all.length) % all.length];
+    else if (event.key === "Home") next = all[0];
+    else if (event.key === "End") next = all[all.length - 1];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+
+  document.addEventListener("click", (event) => {
+    const item = event.target.closest(".menu-item");
+    if (item && !item.hasAttribute("data-keep-menu")) item.closest("[popover]")?.hidePopover();
+  });
+
+  for (const event of ["resize", "scroll"]) {
+    window.addEventListener(
+      event,
+      (from) => {
+        for (const menu of document.querySelectorAll(".menu:popover-open")) {
+          if (!menu.contains(from.target)) menu.hidePopover();
+        }
+      },
+      { capture: true, passive: true },
+    );
+  }
+}

@@ -1,0 +1,145 @@
+// The step panel in #panel-slot: what was typed in it is never lost without a question.
+
+import { ask } from "./dialogs.js";
+import { text } from "./texts.js";
+
+const slot = document.getElementById("panel-slot");
+
+/** The form's values as the server last had them; null when it never had these (422, 409). */
+let saved = null;
+let opener = null;
+/** What to do once a save has gone through. */
+let afterSave = null;
+/** Requests that the panel itself made: their answers redraw it, and what was typed stays unsaved. */
+const own = new WeakSet();
+
+function form() {
+  return slot?.querySelector("form[data-guard]");
+}
+
+function values(element) {
+  const pairs = [...new FormData(element)].filter(([name]) => name !== "csrfmiddlewaretoken");
+  return JSON.stringify(pairs.map(([name, value]) => [name, typeof value === "string" ? value : value.name]));
+}
+
+export function isChanged() {
+  const element = form();
+  return Boolean(element) && values(element) !== saved;
+}
+
+export function close() {
+  if (!slot?.childElementCount) return;
+  const key = slot.querySelector("[data-step]")?.dataset.step;
+  slot.replaceChildren();
+  saved = null;
+  for (const node of document.querySelectorAll(".node.is-selected")) {
+    node.classList.remove("is-selected");
+    node.querySelector(".node-main")?.removeAttribute("aria-current");
+  }
+  const node = key && document.querySelector(`.node[data-step="${CSS.escape(key)}"] .node-main`);
+  const home = opener?.isConnected ? opener : node;
+  home?.focus();
+  document.dispatchEvent(new CustomEvent("panel-closed"));
+}
+
+/** Run then() at once when nothing was changed, else after Save or Discard. */
+export async function guard(then) {
+  if (!isChanged()) {
+    then();
+    return;
+  }
+  const answer = await ask({
+    title: text("unsavedTitle"),
+    body: text("unsavedBody"),
+    choices: [
+      { label: text("keepEditing"), value: "keep" },
+      { label: text("discard"), value: "discard" },
+      { label: text("save"), value: "save", primary: true },
+    ],
+  });
+  if (answer === "discard") {
+    saved = form() ? values(form()) : null;
+    then();
+  } else if (answer === "save") {
+    afterSave = then;
+    form().requestSubmit();
+  }
+}
+
+export function start() {
+  if (!slot) return;
+
+  document.body.addEventListener("htmx:confirm", (event) => {
+    const { elt, target, issueRequest } = event.detail;
+    if (target !== slot || slot.contains(elt) || event.defaultPrevented) return;
+    if (!isChanged()) return;
+    event.preventDefault();
+    guard(() => issueRequest(true));
+  });
+
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    if (slot.contains(event.detail.elt)) own.add(event.detail.xhr);
+  });
+
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    const { target, xhr, requestConfig } = event.detail;
+    if (target !== slot && !slot.contains(target)) return;
+    if (!own.has(xhr)) {
+      saved = form() ? values(form()) : null;
+      opener = requestConfig.elt;
+      const panel = slot.firstElementChild;
+      const field = panel?.querySelector("[autofocus]") ?? panel?.querySelector("h2");
+      if (field && !field.matches("input, select, textarea")) field.tabIndex = -1;
+      field?.focus();
+      mark(panel?.dataset.step);
+    } else if (xhr.status === 422 || xhr.status === 409) {
+      saved = null;
+      afterSave = null;
+      slot.querySelector("[aria-invalid=true], .form-error [href]")?.focus();
+    }
+  });
+
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    const { elt, xhr, successful } = event.detail;
+    if (elt !== form() || !successful || xhr.status !== 204) return;
+    saved = values(elt);
+    const then = afterSave;
+    afterSave = null;
+    if (then) then();
+    else if (!elt.hasAttribute("data-keep-open")) close();
+  });
+
+  document.body.addEventListener("panel-close", close);
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close-panel]")) {
+      event.preventDefault();
+      guard(close);
+      return;
+    }
+    const link = event.target.closest("a[href]");
+    const plain = !event.defaultPrevented && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey;
+    if (link && plain && !link.target && !link.hasAttribute("download") && isChanged()) {
+      event.preventDefault();
+      guard(() => window.location.assign(link.href));
+    }
+  });
+
+  slot.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector(":popover-open")) guard(close);
+  });
+
+  window.addEventListener("beforeunload", (event) => {
+    if (isChanged()) event.preventDefault();
+  });
+}
+
+function mark(key) {
+  for (const node of document.querySelectorAll(".node")) {
+    const selected = Boolean(key) && node.dataset.step === key;
+    node.classList.toggle("is-selected", selected);
+    const button = node.querySelector(".node-main");
+    if (selected) button?.setAttribute("aria-current", "true");
+    else button?.removeAttribute("aria-current");
+  }
+}

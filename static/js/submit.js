@@ -1,0 +1,78 @@
+// One request a form: the button says "Sending…" until the answer is there, a second click does nothing.
+
+import { announce } from "./texts.js";
+
+function buttonOf(form, submitter) {
+  return submitter ?? form.querySelector("[type=submit]:not([data-no-busy])");
+}
+
+function hold(form, submitter) {
+  form.dataset.busy = "yes";
+  const button = buttonOf(form, submitter);
+  if (!button) return;
+  button.setAttribute("aria-disabled", "true");
+  button.setAttribute("aria-busy", "true");
+  const words = button.dataset.busyLabel;
+  if (!words) return;
+  button.dataset.label = button.textContent;
+  button.textContent = words;
+  announce(words);
+}
+
+function release(form) {
+  delete form.dataset.busy;
+  delete form.dataset.confirmed;
+  for (const button of form.querySelectorAll("[aria-busy=true]")) {
+    button.removeAttribute("aria-disabled");
+    button.removeAttribute("aria-busy");
+    if (button.dataset.label !== undefined) button.textContent = button.dataset.label;
+    delete button.dataset.label;
+  }
+}
+
+export function start() {
+  document.addEventListener(
+    "submit",
+    (event) => {
+      if (event.target.dataset.busy) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      }
+    },
+    true,
+  );
+
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    const { elt, requestConfig } = event.detail;
+    if (elt.matches("form") && requestConfig.verb !== "get") {
+      hold(elt, requestConfig.triggeringEvent?.submitter);
+    }
+  });
+
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.matches("form")) release(event.detail.elt);
+  });
+
+  // Forms without htmx leave the page; they are held after every other listener has agreed.
+  window.addEventListener("submit", (event) => {
+    const form = event.target;
+    const htmx = form.matches("[hx-post], [hx-put], [hx-patch], [hx-delete], [hx-get]");
+    if (!event.defaultPrevented && !htmx && form.method === "post") hold(form, event.submitter);
+  });
+
+  // Coming back by the browser's Back brings the page as it was left.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) document.querySelectorAll("form[data-busy]").forEach(release);
+  });
+
+  document.addEventListener("click", (event) => {
+    const aborter = event.target.closest("[data-abort]");
+    const form = aborter?.closest("form");
+    if (form?.dataset.busy) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      window.htmx.trigger(form, "htmx:abort");
+      release(form);
+    }
+  }, true);
+}

@@ -1,0 +1,109 @@
+// Short messages: success goes after 5 s (10 s with Undo), an error stays until it is closed.
+// The server sends HX-Trigger: {"toast": {"text": "…", "tone": "success|info|error", "undo": "/url/"}};
+// toasts rendered by the page itself (includes/_toast.html) behave the same.
+
+import { announce, icon, text } from "./texts.js";
+
+const SECONDS = 5;
+const SECONDS_WITH_UNDO = 10;
+const ICONS = { success: "circle-check", info: "info-circle", error: "alert-circle" };
+const region = document.getElementById("toasts");
+
+export function toast({ text: words, tone = "success", undo = "", retry = null }) {
+  const box = document.createElement("div");
+  box.className = `toast toast-${tone}`;
+  if (tone === "error") box.setAttribute("role", "alert");
+  const sentence = document.createElement("span");
+  sentence.className = "toast-text";
+  sentence.textContent = words;
+  box.append(icon(ICONS[tone] ?? ICONS.info), sentence);
+  if (undo) {
+    const button = action(text("undo"));
+    button.dataset.undo = undo;
+    box.append(button);
+  }
+  if (retry) {
+    const button = action(text("tryAgain"));
+    button.addEventListener("click", () => {
+      box.remove();
+      retry();
+    });
+    box.append(button);
+  }
+  const closer = document.createElement("button");
+  closer.type = "button";
+  closer.className = "button button-icon";
+  closer.dataset.closeToast = "";
+  closer.setAttribute("aria-label", text("close"));
+  closer.append(icon("x"));
+  box.append(closer);
+  region.append(box);
+  raise();
+  leave(box);
+  if (tone !== "error") announce(words);
+  return box;
+}
+
+function action(label) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button button-link";
+  button.textContent = label;
+  return button;
+}
+
+/** Put the region above an open dialog: the top layer shows what came last on top. */
+function raise() {
+  if (!region.showPopover) return;
+  if (region.matches(":popover-open")) region.hidePopover();
+  if (region.childElementCount) region.showPopover();
+}
+
+/** Remove a toast in time; the clock stands while it is pointed at or has the focus. */
+function leave(box) {
+  if (box.classList.contains("toast-error")) return;
+  const seconds = box.querySelector("[data-undo]") ? SECONDS_WITH_UNDO : SECONDS;
+  let timer = 0;
+  const run = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      box.remove();
+      if (!region.childElementCount && region.matches(":popover-open")) region.hidePopover();
+    }, seconds * 1000);
+  };
+  const hold = () => clearTimeout(timer);
+  box.addEventListener("pointerenter", hold);
+  box.addEventListener("pointerleave", run);
+  box.addEventListener("focusin", hold);
+  box.addEventListener("focusout", run);
+  run();
+}
+
+function undo(button) {
+  button.closest(".toast").remove();
+  window.htmx.ajax("POST", button.dataset.undo, { source: document.body, swap: "none" });
+}
+
+export function start() {
+  if (!region) return;
+  for (const box of region.children) leave(box);
+  if (region.childElementCount) raise();
+
+  document.body.addEventListener("toast", (event) => toast(event.detail));
+
+  region.addEventListener("click", (event) => {
+    const undoing = event.target.closest("[data-undo]");
+    if (undoing) undo(undoing);
+    if (event.target.closest("[data-close-toast]")) event.target.closest(".toast").remove();
+    if (!region.childElementCount && region.matches(":popover-open")) region.hidePopover();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || typing) return;
+    const latest = [...region.querySelectorAll("[data-undo]")].pop();
+    if (!latest) return;
+    event.preventDefault();
+    undo(latest);
+  });
+}
