@@ -8,14 +8,32 @@ from typing import Final
 
 # Change the schema, so they run as the role that owns it.
 OWNER_COMMANDS: Final = frozenset(
-    {"createcachetable", "flush", "makemigrations", "migrate", "optimizemigration", "showmigrations",
-     "sqlmigrate", "squashmigrations"}
-)  # fmt: skip
+    {
+        "createcachetable",
+        "flush",
+        "makemigrations",
+        "migrate",
+        "optimizemigration",
+        "showmigrations",
+        "sqlmigrate",
+        "squashmigrations",
+    }
+)
 # Never open the database.
 SERVICELESS_COMMANDS: Final = frozenset(
-    {"check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help",
-     "makemessages", "spectacular", "startapp", "version"}
-)  # fmt: skip
+    {
+        "check",
+        "collectstatic",
+        "compilemessages",
+        "diffsettings",
+        "findstatic",
+        "help",
+        "makemessages",
+        "spectacular",
+        "startapp",
+        "version",
+    }
+)
 
 
 def needs_services(arguments: list[str]) -> bool:

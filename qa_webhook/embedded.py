@@ -16,8 +16,6 @@ from psycopg2 import sql
 from qa_webhook import local
 from qa_webhook.servers import Postgres, ServiceError, Valkey
 
-_held: IO[bytes] | None = None
-
 
 def is_used() -> bool:
     """Whether any service is ours to run; with both URLs set, none is."""
@@ -40,48 +38,60 @@ def _valkey() -> Valkey:
     return Valkey(directory=local.DIRECTORY, socket=local.valkey_socket())
 
 
+class _Hold:
+    """This process's share in the services."""
+
+    def __init__(self) -> None:
+        self._lock: IO[bytes] | None = None
+
+    def take(self) -> None:
+        if self._lock is not None:
+            return
+        with _alone():
+            self._lock = (local.DIRECTORY / "users.lock").open("ab")
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            _start()
+        atexit.register(self._let_go_in, os.getpid())
+
+    def let_go(self) -> None:
+        if self._lock is None:
+            return
+        with _alone():
+            self._lock.close()
+            self._lock = None
+            with (local.DIRECTORY / "users.lock").open("ab") as probe:
+                try:
+                    fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return
+                _stop()
+
+    def _let_go_in(self, pid: int) -> None:
+        if os.getpid() == pid:  # a forked child inherits the exit handler, not the duty
+            self.let_go()
+
+
+_hold = _Hold()
+
+
 def acquire() -> None:
     """Start what is not running and hold it until this process ends or calls `release`."""
-    global _held
-    if _held is not None or not is_used():
+    if not is_used():
         return
     try:
         local.DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
         local.create_keys()
-        with _alone():
-            _held = (local.DIRECTORY / "users.lock").open("ab")
-            fcntl.flock(_held, fcntl.LOCK_SH)
-            _start()
+        _hold.take()
     except PermissionError as error:
         raise ServiceError(
             f"{local.DIRECTORY} cannot be written ({error.strerror}: {error.filename}). It belongs "
             "to another user: run as that user, or set LOCAL_DIR to a directory of your own."
         ) from error
-    atexit.register(_release_in, os.getpid())
 
 
 def release() -> None:
     """Let go; the last user stops the services."""
-    global _held
-    if _held is None:
-        return
-    with _alone():
-        _held.close()
-        _held = None
-        with (local.DIRECTORY / "users.lock").open("ab") as probe:
-            try:
-                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            if _runs_valkey():
-                _valkey().stop()
-            if _runs_postgres():
-                _postgres().stop()
-
-
-def _release_in(pid: int) -> None:
-    if os.getpid() == pid:  # a forked child inherits the exit handler, not the duty
-        release()
+    _hold.let_go()
 
 
 @contextlib.contextmanager
@@ -102,6 +112,13 @@ def _start() -> None:
         valkey = _valkey()
         if not valkey.is_running():
             valkey.start()
+
+
+def _stop() -> None:
+    if _runs_valkey():
+        _valkey().stop()
+    if _runs_postgres():
+        _postgres().stop()
 
 
 def _create_roles_and_database(postgres: Postgres) -> None:

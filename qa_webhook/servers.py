@@ -101,7 +101,12 @@ class Postgres:
     superuser: Final = "postgres"
 
     def __init__(
-        self, *, directory: Path, sockets: Path, binaries: Path | None = None, namespaces: bool | None = None
+        self,
+        *,
+        directory: Path,
+        sockets: Path,
+        binaries: Path | None = None,
+        namespaces: bool | None = None,
     ) -> None:
         self.sockets = sockets
         self.base = directory
@@ -267,7 +272,8 @@ class Valkey:
             "logfile": str(self.data / "valkey.log"),
             "daemonize": "yes",
         }
-        command = [valkey_binary(), *(part for k, v in options.items() for part in (f"--{k}", v))]
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        command = [str(valkey_binary()), *flags]
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd="/")
         complaint = f"Valkey did not start; {self.data / 'valkey.log'} says why."
         _wait(self.is_running, complaint)

@@ -30,7 +30,8 @@ DEBUG = env.bool("DEBUG", default=False)
 
 def _secret(name: str) -> str:
     """A secret of the environment; embedded, the one that was generated for this checkout."""
-    if value := env.str(name, default=""):
+    value: str = env.str(name, default="")
+    if value:
         return value
     if EMBEDDED:
         return _generated[name]
@@ -41,10 +42,11 @@ _generated = local.keys() if EMBEDDED else {}
 
 SECRET_KEY = _secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-# "id:base64 of 32 bytes", the first one encrypts, all of them decrypt. Never derived from SECRET_KEY.
+# "id:base64 of 32 bytes": the first one encrypts, all decrypt. Never derived from SECRET_KEY.
 FIELD_KEYS: list[str] = [part.strip() for part in _secret("FIELD_KEYS").split(",") if part.strip()]
 # Keys the hashes that make delivery and message ids; changing it makes new ids for old deliveries.
-DELIVERY_KEY: bytes = base64.b64decode(_secret("DELIVERY_KEY"))
+DELIVERY_KEY_BASE64 = _secret("DELIVERY_KEY")
+DELIVERY_KEY: bytes = base64.b64decode(DELIVERY_KEY_BASE64)
 
 # -- Where people and other systems find us --------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every run, sockets to this machine only, and one clear line without chromium.
+"""A real PostgreSQL for every run, sockets to this machine only, one clear line without chromium.
 
 The database is made by the owner and named for the run, so runs may overlap; the tests themselves
 connect as the run-time role, with the rights it has in an installation.
@@ -7,13 +7,16 @@ connect as the run-time role, with the rights it has in an installation.
 import os
 import secrets
 import shutil
-import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
+from django.conf import settings
+from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from qa_webhook import embedded
@@ -22,9 +25,75 @@ from tests import database
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+# -- Nothing outside this machine ------------------------------------------------------------------
+
+
+class OutsideError(RuntimeError):
+    """A test tried to reach another machine."""
+
+
+def _is_inside(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a Unix socket's path
+    try:
+        return ip_address(address[0]).is_loopback
+    except ValueError:
+        return str(address[0]) == "localhost"
+
+
+def _keep_inside(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect" and not _is_inside(arguments[1]):
+        raise OutsideError(f"Tests connect to this machine only, not to {arguments[1]!r}.")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Set by the controller before xdist starts its workers, so that all of a run share it.
     os.environ.setdefault("TEST_RUN_ID", f"{os.getpid()}_{secrets.token_hex(3)}")
+    if not os.environ.get("CELERY_BROKER_URL"):  # which may name another machine
+        sys.addaudithook(_keep_inside)
+
+
+# -- Browser tests ---------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent / "browser" in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+    if CHROMIUM is None:
+        reason = "There is no chromium on this machine. Install it with: apt-get install chromium"
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """Debian's chromium, quiet and offline, for pytest-playwright's ``page``."""
+    return {
+        **browser_type_launch_args,
+        "executable_path": CHROMIUM,
+        "args": [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    }
+
+
+@pytest.fixture(autouse=True)
+def _let_the_browser_wait_for_us(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Playwright runs an event loop in the test's thread; Django takes that for async code."""
+    if request.node.get_closest_marker("browser"):
+        monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+# -- Database --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +105,30 @@ def services() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(
-    services: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
+def django_db_setup(services: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     name = f"{database.PREFIX}{os.environ['TEST_RUN_ID']}_{worker}"
     with django_db_blocker.unblock(), database.throw_away(name):
         yield
+
+
+@pytest.fixture
+def process_environment(transactional_db: None) -> dict[str, str]:
+    """The environment for a process of ours that works on this test's database."""
+    parts = connection.settings_dict
+    login = quote(parts["USER"], safe="")
+    if parts["PASSWORD"]:
+        login += ":" + quote(parts["PASSWORD"], safe="")
+    host = quote(parts["HOST"], safe="") + (f":{parts['PORT']}" if parts["PORT"] else "")
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "qa_webhook.settings",
+        "DATABASE_ROLE": "runtime",
+        "DATABASE_URL": f"postgresql://{login}@{host}/{parts['NAME']}",
+        "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
+        "SECRET_KEY": settings.SECRET_KEY,
+        "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
+        "DELIVERY_KEY": settings.DELIVERY_KEY_BASE64,
+        "EGRESS_ALLOW": ",".join(settings.EGRESS_ALLOW),
+        "LOG_FORMAT": "json",
+    }

@@ -7,9 +7,8 @@ os.environ["DATABASE_ROLE"] = "owner"
 os.environ["LOG_FORMAT"] = "json"
 os.environ["LOG_LEVEL"] = "WARNING"
 
-from qa_webhook.settings import *  # noqa: E402,F403
+from qa_webhook.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EGRESS_ALLOW = ["127.0.0.1/32"]
-CONN_MAX_AGE = 0
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405

@@ -36,6 +36,7 @@ def test_the_run_time_role_owns_no_table() -> None:
     ],
 )
 def test_the_run_time_role_may_not(statement: str) -> None:
-    with pytest.raises(ProgrammingError, match=r"must be owner|permission denied"):
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
+    refused = pytest.raises(ProgrammingError, match=r"must be owner|permission denied")
+
+    with refused, connection.cursor() as cursor:
+        cursor.execute(statement)

@@ -1,0 +1,55 @@
+"""Tell a worker that there is something to do, and never mind when that fails.
+
+A hint only shortens the wait: every loop also polls PostgreSQL. So a broker that is gone costs a
+counted warning, and one that hangs costs a second, and not at every click.
+"""
+
+import time
+from typing import Any, Final
+
+import structlog
+from celery import Task
+from prometheus_client import Counter
+
+log = structlog.get_logger(__name__)
+
+# An older hint is of no use: the polling has been there before it.
+EXPIRES_SECONDS: Final = 30
+# After a failure nobody else waits for the same broker for this long.
+QUIET_SECONDS: Final = 10.0
+
+sent = Counter("qa_hints_sent", "Hints handed to the broker.")
+lost = Counter("qa_hints_lost", "Hints that the broker did not take; polling does their work.")
+
+
+class _Quiet:
+    """A pause after a failure, shared by the threads of this process."""
+
+    until = 0.0
+
+    @classmethod
+    def begin(cls) -> None:
+        cls.until = time.monotonic() + QUIET_SECONDS
+
+    @classmethod
+    def reigns(cls) -> bool:
+        return time.monotonic() < cls.until
+
+
+def hint(task: Task[..., Any], *args: Any) -> bool:
+    """Publish ``task`` with JSON ids; whether the broker took it is for tests, not for callers.
+
+    Call it after the commit (``transaction.on_commit``): before it there is nothing to see.
+    """
+    if _Quiet.reigns():
+        lost.inc()
+        return False
+    try:
+        task.apply_async(args=args, expires=EXPIRES_SECONDS, retry=False, ignore_result=True)
+    except Exception as error:  # noqa: BLE001 - whatever a transport raises, the truth is elsewhere
+        _Quiet.begin()
+        lost.inc()
+        log.warning("hint lost", task=task.name, reason=type(error).__name__)
+        return False
+    sent.inc()
+    return True
