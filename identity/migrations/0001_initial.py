@@ -618,7 +618,7 @@ class Migration(migrations.Migration):
                         validators=[
                             django.core.validators.RegexValidator(
                                 "^[a-z][a-z0-9_]*\\Z",
-                                "A code starts with a small letter and holds only small letters, digits and “_”.",
+                                "A code starts with a small letter and has only small letters, digits and “_”.",
                                 "invalid_code",
                             )
                         ],

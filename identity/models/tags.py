@@ -18,9 +18,7 @@ class Tag(models.Model):
         validators=[
             RegexValidator(
                 r"^[a-z][a-z0-9_]*\Z",
-                _(
-                    "A code starts with a small letter and holds only small letters, digits and “_”."
-                ),
+                _("A code starts with a small letter and has only small letters, digits and “_”."),
                 "invalid_code",
             )
         ],

@@ -1,0 +1,77 @@
+"""Finding and erasing one person."""
+
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from identity import locks
+from identity.models import Identifier, IdType, Profile
+from identity.normalising import InvalidValueError, normalise
+from workspaces.models import Workspace
+
+
+def find(workspace: Workspace, *, value: str, id_type: IdType | None = None) -> list[Profile]:
+    """Return the people who have exactly this ID, the oldest first; of any type when none is given.
+
+    A QAID finds its person too, and a merged one the person it was merged into.
+    """
+    types = [id_type] if id_type else list(workspace.id_types.enabled())
+    wanted: list[tuple[int, str]] = []
+    for candidate in types:
+        try:
+            normal = normalise(value, candidate.kind)
+        except InvalidValueError:
+            continue
+        if normal:
+            wanted.append((candidate.pk, normal))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT i.profile_id FROM identity_identifier i"
+            " JOIN unnest(%s::bigint[], %s::text[]) AS wanted (id_type_id, value)"
+            "   ON i.id_type_id = wanted.id_type_id AND i.value = wanted.value",
+            [[pk for pk, _ in wanted], [normal for _, normal in wanted]],
+        )
+        qaids = {qaid for (qaid,) in cursor.fetchall()}
+    if id_type is None and value.isascii() and value.isdigit() and len(value) < 19:
+        qaids.add(int(value))
+    found = Profile.objects.filter(workspace=workspace, qaid__in=qaids)
+    survivors = {profile.merged_into_id or profile.qaid for profile in found}
+    return list(Profile.objects.filter(workspace=workspace, qaid__in=survivors).order_by("qaid"))
+
+
+def erase(profile: Profile, *, now: datetime) -> None:
+    """Forget everything that says who the person is; the QAID stays, so that counts hold.
+
+    Events keep their QAID and lose their attributes. The engine cancels what is queued when it
+    reads the person next.
+    """
+    with transaction.atomic():
+        locks.exclusive(profile.workspace_id)
+        survivor = Profile.objects.select_for_update().get(
+            qaid=Profile.objects.get(pk=profile.pk).merged_into_id or profile.pk
+        )
+        former = [*survivor.merged.values_list("qaid", flat=True), survivor.qaid]
+        with connection.cursor() as cursor:
+            # By the identifiers, since keys have no index by person.
+            cursor.execute(
+                "DELETE FROM identity_mappingkey k USING identity_identifier i"
+                " WHERE i.profile_id = %s AND k.id_type_id = i.id_type_id AND k.value = i.value",
+                [survivor.qaid],
+            )
+        Identifier.objects.filter(profile=survivor).delete()
+        survivor.tags, survivor.tag_times, survivor.erased_at = {}, {}, now
+        survivor.save(update_fields=["tags", "tag_times", "erased_at"])
+        with connection.cursor() as cursor:
+            for table in ("identity_event", "identity_incomingevent"):
+                cursor.execute(
+                    f"UPDATE {table} SET attributes = '{{}}' WHERE profile_id = ANY(%s)",
+                    [former],
+                )
+            cursor.execute(
+                "DELETE FROM identity_audiencemember WHERE profile_id = ANY(%s)", [former]
+            )
+            cursor.execute(
+                "DELETE FROM identity_mappingconflict"
+                " WHERE kept_id = ANY(%s) OR other_id = ANY(%s)",
+                [former, former],
+            )
