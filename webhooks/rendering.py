@@ -25,7 +25,9 @@ VALUE_CHARACTERS: Final = (
 )
 VARIABLES: Final = 63  # In one step: a delivery keeps one bit each in two bigints.
 
-_TOKEN: Final = re.compile(r"(\$+)\{([^{}$]*)(\}?)")
+# The look-behind keeps a long run of "$" linear.
+_TOKEN: Final = re.compile(r"(?<!\$)(\$+)\{([^{}$]*)(\}?)")
+_DOLLARS: Final = re.compile(r"(?<!\$)\$+(?=\{)")
 _MARKS: Final = (
     "L",
     "M",
@@ -59,7 +61,7 @@ class BindingError(ValueError):
 
 
 class RenderingError(Exception):
-    """One person's request cannot be made; the delivery ends dead with ``reason``, the neighbours go on."""
+    """One person's request cannot be made: dead with ``reason``, the neighbours go on."""
 
     reason = "rendering"
 
@@ -74,16 +76,14 @@ class SizeError(RenderingError):
         self.what, self.length, self.limit = what, length, limit
 
     def __str__(self) -> str:
-        return (
-            f"{self.what} is {self.length:,} long, {self.limit:,} at most are possible"
-        )
+        return f"{self.what} is {self.length:,} long, {self.limit:,} at most are possible"
 
 
 # --- Names and tokens -----------------------------------------------------------------------------
 
 
 def clean_name(raw: str) -> str:
-    """Return a parameter's or variable's name as it is compared: in NFC, without space around it."""
+    """Return a name as it is compared: in NFC, without space around it."""
     return unicodedata.normalize("NFC", raw).strip()
 
 
@@ -146,14 +146,12 @@ def parse(text: str) -> list[str | Slot]:
 
 def names_in(text: str) -> list[str]:
     """Return the variables' names in the order of their first place."""
-    return list(
-        dict.fromkeys(piece.name for piece in parse(text) if isinstance(piece, Slot))
-    )
+    return list(dict.fromkeys(piece.name for piece in parse(text) if isinstance(piece, Slot)))
 
 
 def escape(text: str) -> str:
     """Return the text to type so that ``text`` goes out as it is."""
-    return re.sub(r"\$+(?=\{)", lambda match: match.group() * 2, text)
+    return _DOLLARS.sub(lambda match: match.group() * 2, text)
 
 
 def problems_in(text: str, known: Iterable[str]) -> list[Problem]:
@@ -163,9 +161,7 @@ def problems_in(text: str, known: Iterable[str]) -> list[Problem]:
         Problem(
             "unknown_variable",
             name,
-            _(
-                "“%(name)s” is not a variable here. Insert it, or write $${%(name)s} for plain text."
-            )
+            _("“%(name)s” is not a variable here. Insert it, or write $${%(name)s} for plain text.")
             % {"name": name},
         )
         for name in names_in(text)
@@ -185,7 +181,7 @@ def problems_in(text: str, known: Iterable[str]) -> list[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A ``${name}`` of one text parameter: where its value comes from and what stands for an empty one."""
+    """A ``${name}`` of one text parameter: its source, and what stands for an empty value."""
 
     name: str
     source: Source
@@ -252,9 +248,7 @@ class Binding:
             type=ParameterType(data["type"]),
             value=data.get("value"),
             required=data.get("required", True),
-            variables=tuple(
-                Variable.from_json(each) for each in data.get("variables", ())
-            ),
+            variables=tuple(Variable.from_json(each) for each in data.get("variables", ())),
             format=data.get("format", ""),
             max_length=data.get("max_length"),
         )
@@ -265,7 +259,7 @@ class Binding:
 
 @dataclass(slots=True)
 class Rendered:
-    """One person's texts, aligned with ``ParameterPlan.dynamic``; None where a parameter is left out.
+    """One person's texts, aligned with ``ParameterPlan.dynamic``; None for one left out.
 
     Bit i of the masks stands for variable i of the plan: ``defaulted`` went out with
     its default, ``blanked`` with nothing.
@@ -287,7 +281,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A compiled parameter: ``json`` of a constant, or None when the text differs from person to person."""
+    """A compiled parameter: ``json`` of a constant, None when each person has a text."""
 
     name: str
     type: ParameterType
@@ -371,9 +365,7 @@ class ParameterPlan:
 
     def _codes(self, source: Source) -> tuple[str, ...]:
         """Return the codes to read for each person from one source, each once."""
-        used = (
-            each.variable for each in self.variables if each.variable.source is source
-        )
+        used = (each.variable for each in self.variables if each.variable.source is source)
         return tuple(dict.fromkeys(variable.code for variable in used))
 
     def _add(self, binding: Binding, name: str, zone: tzinfo) -> None:
@@ -383,16 +375,12 @@ class ParameterPlan:
                 self._add_text(binding, name, pieces, zone)
                 return
         json, text = constant(binding, zone)
-        self.parameters.append(
-            Parameter(name, binding.type, binding.required, json or "", text)
-        )
+        self.parameters.append(Parameter(name, binding.type, binding.required, json or "", text))
 
     def _add_text(
         self, binding: Binding, name: str, pieces: list[str | Slot], zone: tzinfo
     ) -> None:
-        variables = {
-            clean_name(variable.name): variable for variable in binding.variables
-        }
+        variables = {clean_name(variable.name): variable for variable in binding.variables}
         indexes: dict[str, int] = {}
         parts: list[str | int] = []
         for piece in pieces:
@@ -402,9 +390,7 @@ class ParameterPlan:
             if piece.name not in indexes:
                 variable = variables.get(piece.name)
                 if variable is None:
-                    raise BindingError(
-                        name, problems_in("${%s}" % piece.name, ())[0].message
-                    )
+                    raise BindingError(name, problems_in("${" + piece.name + "}", ())[0].message)
                 indexes[piece.name] = len(self.variables)
                 self.variables.append(_planned(name, variable, zone))
             parts.append(indexes[piece.name])
@@ -414,9 +400,7 @@ class ParameterPlan:
         limit = min(binding.max_length or VALUE_CHARACTERS, VALUE_CHARACTERS)
         fill = itemgetter(*(part for part in parts if isinstance(part, int)))
         self._texts.append(_Text(name, binding.required, limit, template, fill, parts))
-        self.parameters.append(
-            Parameter(name, binding.type, binding.required, None, None)
-        )
+        self.parameters.append(Parameter(name, binding.type, binding.required, None, None))
 
     def render(
         self, tags: Sequence[Any] = (), attributes: Mapping[str, Any] | None = None
@@ -434,24 +418,15 @@ class ParameterPlan:
             return Rendered([])
         given = attributes or {}
         return self.render_values(
-            [
-                tags[place] if place >= 0 else given.get(code)
-                for place, code in self._places
-            ]
+            [tags[place] if place >= 0 else given.get(code) for place, code in self._places]
         )
 
     def render_values(self, given: Sequence[Any]) -> Rendered | Skipped:
-        """Fill the texts with one value a variable, in the order of ``variables`` (a test send's way)."""
+        """Fill the texts with one value for each of ``variables`` (a test send's way)."""
         written: list[str] = []
         defaulted = blanked = 0
-        for value, (convert, rule, default, bit) in zip(
-            given, self._rules, strict=True
-        ):
-            text = (
-                value
-                if convert is values.text_of and type(value) is str
-                else convert(value)
-            )
+        for value, (convert, rule, default, bit) in zip(given, self._rules, strict=True):
+            text = value if convert is values.text_of and type(value) is str else convert(value)
             if text == "":
                 if rule is EmptyRule.SKIP:
                     planned = self.variables[bit.bit_length() - 1]
@@ -487,8 +462,7 @@ class ParameterPlan:
         """Return every parameter as it reads inside other text; ``""`` for one that is left out."""
         filled = iter(rendered.texts)
         return {
-            parameter.name: (next(filled) if parameter.json is None else parameter.text)
-            or ""
+            parameter.name: (next(filled) if parameter.json is None else parameter.text) or ""
             for parameter in self.parameters
         }
 
@@ -502,18 +476,11 @@ class ParameterPlan:
             text = planned.convert(tags[place] if place >= 0 else given.get(code))
             kind = "value"
             if text == "":
-                kind = (
-                    "default"
-                    if planned.variable.empty is EmptyRule.DEFAULT
-                    else "blank"
-                )
+                kind = "default" if planned.variable.empty is EmptyRule.DEFAULT else "blank"
                 text = planned.variable.default if kind == "default" else ""
             marked.append(Piece(kind, text, planned.variable.name))
         return {
-            one.name: [
-                marked[p] if isinstance(p, int) else Piece("literal", p)
-                for p in one.pieces
-            ]
+            one.name: [marked[p] if isinstance(p, int) else Piece("literal", p) for p in one.pieces]
             for one in self._texts
         }
 
@@ -547,32 +514,36 @@ def constant(binding: Binding, zone: tzinfo = UTC) -> tuple[str | None, str | No
         if binding.required:
             raise BindingError(name, _("Enter a value."))
         return None, None
-    if binding.type == ParameterType.NUMERIC:
-        json = values.number_json(binding.value)
-        if json is None:
-            raise BindingError(name, _("Enter a number."))
-        if not binding.format:
-            return json, json
-        text = _formatted(name, binding, values.number_format_problem, zone)
-    elif binding.type == ParameterType.DATE:
-        moment = values.moment_of(binding.value, zone)
-        if moment is None:
-            raise BindingError(name, _("Enter a date like 2026-12-31."))
-        text = moment.isoformat()
-        if binding.format:
-            text = _formatted(name, binding, values.date_format_problem, zone)
-    elif binding.type == ParameterType.TEXT:
-        text = "".join(piece for piece in parse(text) if isinstance(piece, str))
+    json, text = _typed(name, binding, text, zone)
     limit = min(binding.max_length or VALUE_CHARACTERS, VALUE_CHARACTERS)
     if len(text) > limit:
         message = _("This has %(length)d characters; %(limit)d at most are possible.")
         raise BindingError(name, message % {"length": len(text), "limit": limit})
-    return encode_basestring(text), text
+    return json or encode_basestring(text), text
 
 
-def _formatted(
-    name: str, binding: Binding, problem: Callable[[str], bool], zone: tzinfo
-) -> str:
+def _typed(name: str, binding: Binding, text: str, zone: tzinfo) -> tuple[str, str]:
+    """Return a constant's JSON where it is no string (else ""), and its text."""
+    if binding.type == ParameterType.NUMERIC:
+        json = values.number_json(binding.value)
+        if json is None:
+            raise BindingError(name, _("Enter a number."))
+        if binding.format:
+            return "", _formatted(name, binding, values.number_format_problem, zone)
+        return json, json
+    if binding.type == ParameterType.DATE:
+        moment = values.moment_of(binding.value, zone)
+        if moment is None:
+            raise BindingError(name, _("Enter a date like 2026-12-31."))
+        if binding.format:
+            return "", _formatted(name, binding, values.date_format_problem, zone)
+        return "", moment.isoformat()
+    if binding.type == ParameterType.TEXT:
+        return "", "".join(piece for piece in parse(text) if isinstance(piece, str))
+    return "", text
+
+
+def _formatted(name: str, binding: Binding, problem: Callable[[str], bool], zone: tzinfo) -> str:
     if problem(binding.format):
         message = _("“%(format)s” is not a format for this parameter.")
         raise BindingError(name, message % {"format": binding.format})

@@ -87,11 +87,7 @@ def moment_of(value: Any, zone: tzinfo = UTC) -> datetime | date | None:
     if isinstance(value, str):
         text = value.strip()
         try:
-            value = (
-                date.fromisoformat(text)
-                if len(text) == 10
-                else datetime.fromisoformat(text)
-            )
+            value = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
         except ValueError:
             return None
     if isinstance(value, datetime):
@@ -100,18 +96,18 @@ def moment_of(value: Any, zone: tzinfo = UTC) -> datetime | date | None:
 
 
 def date_format_problem(pattern: str) -> bool:
-    """Tell whether a date pattern cannot be used: it names no part of a date, or holds stray letters."""
+    """Tell whether a date pattern names no part of a date, or holds stray letters."""
     rest, parts = _DATE_WORD.subn("", pattern)
     return parts == 0 or re.search(r"[A-Za-z{}$]", rest.replace("T", "")) is not None
 
 
 def number_format_problem(pattern: str) -> bool:
-    """Tell whether a number pattern is none of ``0``, ``0.00``, ``#,##0``, ``#,##0.00`` or one of these with ``%``."""
+    """Tell whether a pattern is none of ``0``, ``0.00``, ``#,##0``, … with or without ``%``."""
     return _NUMBER_FORMAT.fullmatch(pattern) is None
 
 
 def date_format(pattern: str, zone: tzinfo = UTC) -> Convert:
-    """Compile a pattern like ``YYYY-MM-DD HH:mm`` or ``M月D日``; what is no date passes unchanged."""
+    """Compile a pattern like ``YYYY-MM-DD HH:mm`` or ``M月D日``; no date passes unchanged."""
     pieces: list[str | Callable[[datetime], str]] = []
     end = 0
     for match in _DATE_WORD.finditer(pattern):
@@ -125,15 +121,13 @@ def date_format(pattern: str, zone: tzinfo = UTC) -> Convert:
             return text_of(value)
         if not isinstance(moment, datetime):
             moment = datetime(moment.year, moment.month, moment.day, tzinfo=zone)
-        return "".join(
-            piece if isinstance(piece, str) else piece(moment) for piece in pieces
-        )
+        return "".join(piece if isinstance(piece, str) else piece(moment) for piece in pieces)
 
     return convert
 
 
 def number_format(pattern: str) -> Convert:
-    """Compile ``0``, ``0.00``, ``#,##0.00`` or ``0%``; halves round up, what is no number passes unchanged.
+    """Compile ``0``, ``#,##0.00`` or ``0%``; halves round up, no number passes unchanged.
 
     Raises:
         ValueError: the pattern is none of these.
@@ -149,9 +143,7 @@ def number_format(pattern: str) -> Convert:
         number = number_of(value)
         if number is None or number.adjusted() > 25:
             return text_of(value)
-        scaled = (number * 100 if percent else number).quantize(
-            step, rounding=ROUND_HALF_UP
-        )
+        scaled = (number * 100 if percent else number).quantize(step, rounding=ROUND_HALF_UP)
         return format(scaled, specification) + (percent or "")
 
     return convert
