@@ -10,4 +10,4 @@ class ProjectConfig(AppConfig):
 
 
 class ConsoleAdminConfig(AdminConfig):
-    default_site = "workspaces.admin.site.ConsoleAdminSite"
+    default_site = "workspaces.admin_site.ConsoleAdminSite"

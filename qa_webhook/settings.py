@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from qa_webhook import local, logs
+
+# Lets annotations like ModelAdmin[Webhook] be evaluated.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR: Final[Path] = local.BASE_DIR
 env = environ.Env()
@@ -67,6 +71,8 @@ RECEIVER_URL: str = env.str("RECEIVER_URL", default=f"http://127.0.0.1:{RECEIVER
 EGRESS_ALLOW: list[str] = env.list(
     "EGRESS_ALLOW", default=[f"127.0.0.1/32:{RECEIVER_PORT}"] if EMBEDDED else []
 )
+# Beside 443 and 8443, for webhooks anywhere.
+EGRESS_PORTS: list[int] = env.list("EGRESS_PORTS", cast=int, default=[])
 
 # -- Apps, in layers: each imports only from those above it here -----------------------------------
 
@@ -76,7 +82,7 @@ INSTALLED_APPS = [
     "identity",
     "webhooks",
     "journeys",
-    "django.contrib.admin",
+    "qa_webhook.apps.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -110,6 +116,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "workspaces.middleware.member",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -132,6 +139,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "qa_webhook.context.product",
+                "workspaces.context.frame",
             ],
         },
     },
