@@ -78,13 +78,9 @@ class Difference:
             (_("Removed ID types: %(names)s."), self.removed_id_types),
             (_("New ID types: %(names)s."), self.added_id_types),
         ]
-        sentences = [
-            text % {"names": ", ".join(names)} for text, names in told if names
-        ]
+        sentences = [text % {"names": ", ".join(names)} for text, names in told if names]
         if self.details:
-            sentences.append(
-                _("Texts, limits, choices or order of the parameters changed.")
-            )
+            sentences.append(_("Texts, limits, choices or order of the parameters changed."))
         return sentences
 
 
@@ -116,15 +112,15 @@ class Effect:
 
     @property
     def sentence(self) -> str:
-        """Return the line that stands above the list, like “Affects 4 journeys, 1,204 people waiting”."""
+        """Return the line above the list, like “Affects 4 journeys, 1,204 people waiting”."""
         journeys = ngettext(
             "Affects %(count)s journey",
             "Affects %(count)s journeys",
             len(self.journeys),
         ) % {"count": grouped(len(self.journeys))}
-        people = ngettext(
-            "%(count)s person waiting", "%(count)s people waiting", self.waiting
-        ) % {"count": grouped(self.waiting)}
+        people = ngettext("%(count)s person waiting", "%(count)s people waiting", self.waiting) % {
+            "count": grouped(self.waiting)
+        }
         return _("%(journeys)s, %(people)s") % {"journeys": journeys, "people": people}
 
 
@@ -142,8 +138,7 @@ def content_of(webhook: Webhook) -> Content:
     return Content(
         parameters=[parameter.frozen() for parameter in parameters],
         id_types=[
-            {"id": id_type.pk, "code": id_type.code, "name": id_type.name}
-            for id_type in id_types
+            {"id": id_type.pk, "code": id_type.code, "name": id_type.name} for id_type in id_types
         ],
         body=webhook.body,
         content_template=webhook.content_template,
@@ -160,7 +155,7 @@ def content_in(revision: WebhookRevision) -> Content:
 
 
 def freeze(*, webhook: Webhook, actor: "User | None") -> WebhookRevision:
-    """Return the revision of the webhook as it is stored now: a new one only when something differs.
+    """Return the webhook's revision as stored now: a new one only when something differs.
 
     Two saves at once get two numbers: the webhook's row is the lock.
     """
@@ -195,30 +190,18 @@ def compare(old: Content, new: Content) -> Difference:
     before = {parameter["name"]: parameter for parameter in old.parameters}
     after = {parameter["name"]: parameter for parameter in new.parameters}
     added = [parameter for name, parameter in after.items() if name not in before]
-    kept = [
-        (before[name], parameter) for name, parameter in after.items() if name in before
-    ]
+    kept = [(before[name], parameter) for name, parameter in after.items() if name in before]
     old_types = {id_type["id"]: id_type["code"] for id_type in old.id_types}
     new_types = {id_type["id"]: id_type["code"] for id_type in new.id_types}
     named = {
-        "added_required": _names(
-            p for p in added if p["required"] and not p["is_constant"]
-        ),
+        "added_required": _names(p for p in added if p["required"] and not p["is_constant"]),
         "added_constant": _names(p for p in added if p["is_constant"]),
-        "added_optional": _names(
-            p for p in added if not (p["required"] or p["is_constant"])
-        ),
+        "added_optional": _names(p for p in added if not (p["required"] or p["is_constant"])),
         "removed": tuple(name for name in before if name not in after),
         "retyped": _names(now for was, now in kept if was["type"] != now["type"]),
-        "now_required": _names(
-            now for was, now in kept if _asked_for(now) and not _asked_for(was)
-        ),
-        "removed_id_types": tuple(
-            code for pk, code in old_types.items() if pk not in new_types
-        ),
-        "added_id_types": tuple(
-            code for pk, code in new_types.items() if pk not in old_types
-        ),
+        "now_required": _names(now for was, now in kept if _asked_for(now) and not _asked_for(was)),
+        "removed_id_types": tuple(code for pk, code in old_types.items() if pk not in new_types),
+        "added_id_types": tuple(code for pk, code in new_types.items() if pk not in old_types),
     }
     return Difference(**named, details=not any(named.values()) and old != new)
 
@@ -230,13 +213,9 @@ def between(webhook: Webhook, older: int, newer: int | None = None) -> Differenc
         WebhookRevision.DoesNotExist: there is no such revision.
     """
     newer = webhook.revision if newer is None else newer
-    found = {
-        row.number: row for row in webhook.revisions.filter(number__in=[older, newer])
-    }
+    found = {row.number: row for row in webhook.revisions.filter(number__in=[older, newer])}
     if missing := {older, newer} - found.keys():
-        raise WebhookRevision.DoesNotExist(
-            f"Webhook {webhook.pk} has no revision {missing}."
-        )
+        raise WebhookRevision.DoesNotExist(f"Webhook {webhook.pk} has no revision {missing}.")
     return compare(content_in(found[older]), content_in(found[newer]))
 
 
@@ -266,7 +245,7 @@ def live_uses_to_update(workspace_id: int) -> dict[int, list[int]]:
 
 
 def effect(*, webhook: Webhook, difference: Difference) -> Effect:
-    """Return what the difference does to each journey that uses the webhook, the live ones first."""
+    """Return what the difference does to each journey that uses the webhook, live ones first."""
     waiting = people_waiting(webhook)
     uses = webhook.uses.order_by("-is_live", "journey_name")
     return Effect(
@@ -286,18 +265,14 @@ def effect(*, webhook: Webhook, difference: Difference) -> Effect:
 
 
 def people_waiting(webhook: Webhook) -> dict[int, int]:
-    """Return how many people wait to be sent to through the webhook, by journey; counted by chunk."""
+    """Return how many people wait to be sent to through the webhook, by journey."""
     rows = (
         Chunk.objects.filter(webhook=webhook, queued__gt=0)
         .order_by()
         .values_list(KT("plan__labels__journey_id"))
         .annotate(people=Sum("queued"))
     )
-    return {
-        int(journey): people
-        for journey, people in rows
-        if journey and journey.isdigit()
-    }
+    return {int(journey): people for journey, people in rows if journey and journey.isdigit()}
 
 
 def _what_happens(use: WebhookUse, difference: Difference) -> str:
