@@ -12,3 +12,5 @@ urlpatterns = [
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
 ]
+
+handler403 = "workspaces.views.permission_denied"

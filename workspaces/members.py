@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.validators import validate_email
@@ -59,19 +60,10 @@ def add_member(
         PermissionDenied: the actor may not manage the workspace's members.
         ValidationError: already a member, or roles that the actor may not give.
     """
-    require_management(workspace=workspace, actor=actor)
-    address = email.strip().lower()
-    validate_email(address)
-    _check_not_self(actor, address)
-    check_roles(workspace=workspace, roles=roles, actor=actor)
-    user, created = User.objects.get_or_create(email=address, defaults={"name": name})
-    if created:
-        user.set_unusable_password()
-        user.save(update_fields=["password"])
-    elif Membership.objects.filter(workspace=workspace, user=user).exists():
-        raise ValidationError(
-            _("%(email)s is in this workspace already.") % {"email": address}, "already_member"
-        )
+    check_addition(workspace=workspace, email=email, roles=roles, actor=actor)
+    user, created = User.objects.get_or_create(
+        email=email.strip().lower(), defaults={"name": name, "password": make_password(None)}
+    )
     invited = not created and actor is not None
     membership = Membership.objects.create(
         workspace=workspace,
@@ -263,6 +255,21 @@ def sync(user: User) -> None:
 def require_management(*, workspace: Workspace, actor: User | None) -> None:
     if actor is not None:
         permissions.require(actor, workspace, Point.MANAGE_MEMBERS)
+
+
+def check_addition(
+    *, workspace: Workspace, email: str, roles: Sequence[Role], actor: User | None
+) -> None:
+    """Refuse to add oneself, somebody who is in already, or with roles above the actor."""
+    require_management(workspace=workspace, actor=actor)
+    address = email.strip().lower()
+    validate_email(address)
+    _check_not_self(actor, address)
+    check_roles(workspace=workspace, roles=roles, actor=actor)
+    if workspace.memberships.filter(user__email=address).exists():
+        raise ValidationError(
+            _("%(email)s is in this workspace already.") % {"email": address}, "already_member"
+        )
 
 
 def check_role_change(*, membership: Membership, roles: Iterable[Role], actor: User | None) -> None:

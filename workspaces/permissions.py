@@ -174,7 +174,7 @@ def members_with(workspace: Workspace, point: Point) -> QuerySet[User]:
 
 
 def administrators_of(workspace: Workspace) -> QuerySet[User]:
-    """Return the workspace's and the organization's administrators; operators are not among them."""
+    """Return the workspace's and the organization's administrators, without the operators."""
     return User.objects.filter(_administering(workspace), is_active=True)
 
 

@@ -1,0 +1,51 @@
+"""List filters that offer only what is the visitor's."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Field, Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from workspaces.admin import scoping
+from workspaces.models import Workspace
+
+
+class WorkspaceFilter(admin.SimpleListFilter):
+    """Filter by workspace; absent for a visitor who has one only."""
+
+    title = _("workspace")
+    parameter_name = "workspace"
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        params: dict[str, list[str]],
+        model: type[Model],
+        model_admin: Any,
+    ) -> None:
+        self._lookup: str = model_admin.workspace_lookup
+        self._offered: set[int] = scoping.rights(request).workspaces(model_admin.point)
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        if len(self._offered) < 2:
+            return []
+        offered = Workspace.objects.filter(pk__in=self._offered).select_related("organization")
+        return [(str(workspace.pk), str(workspace)) for workspace in offered]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if (value := self.value()) and value.isdigit():
+            return queryset.filter(**{self._lookup: int(value)})
+        return queryset
+
+
+class ScopedRelatedFilter(admin.RelatedFieldListFilter):
+    """Filter by a related object; stock admin would offer every tenant's."""
+
+    def field_choices(
+        self, field: Field[Any, Any], request: HttpRequest, model_admin: Any
+    ) -> list[tuple[str, str]]:
+        related: type[Model] = field.remote_field.model  # type: ignore[union-attr] # a relation
+        offered = scoping.visible(related, request, site=model_admin.admin_site)
+        return [(str(obj.pk), str(obj)) for obj in offered]

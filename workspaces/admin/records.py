@@ -1,0 +1,171 @@
+"""API keys and the audit trail in the set-up, and the operators' view of users."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
+
+from workspaces import api_keys, permissions
+from workspaces.admin import scoping
+from workspaces.admin.base import (
+    OperatorModelAdmin,
+    ReadOnlyModelAdmin,
+    ScopedForm,
+    ScopedModelAdmin,
+    actor_of,
+)
+from workspaces.choices import Scope
+from workspaces.models import ApiKey, AuditEntry, User
+
+
+class ApiKeyForm(ScopedForm):
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, label=_("May be used to")
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "scopes", "expires_at")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ScopedModelAdmin):
+    """Keys of the workspace's systems. A key is shown once, never changed, and revoked."""
+
+    form = ApiKeyForm
+    audited = False
+    list_display = ("name", "prefix", "scopes", "state", "last_used_at", "created_by")
+    list_select_related = ("workspace", "created_by")
+    search_fields = ("name", "prefix")
+    fields = ("name", "scopes", "expires_at")
+    actions = ("revoke",)
+
+    @admin.display(description=_("state"))
+    def state(self, obj: ApiKey) -> str:
+        if obj.revoked_at is not None:
+            return str(_("Revoked"))
+        return str(_("Active")) if obj.is_live(timezone.now()) else str(_("Expired"))
+
+    @admin.action(description=_("Revoke the chosen keys"))
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset.select_related("workspace"):
+            api_keys.revoke(key=key, actor=actor_of(request), now=timezone.now())
+        self.message_user(request, _("From now on these keys are refused."))
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return obj is None and super().has_change_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        new = api_keys.create(
+            workspace=form.workspace,
+            name=obj.name,
+            scopes=form.cleaned_data["scopes"],
+            expires_at=obj.expires_at,
+            actor=actor_of(request),
+        )
+        obj.__dict__.update(new.key.__dict__)
+        obj.secret_to_show = new.secret
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("API key made"),
+            "opts": self.opts,
+            "key": obj,
+            "secret": obj.secret_to_show,
+        }
+        response = render(request, "admin/workspaces/api_key_added.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyModelAdmin):
+    """Who changed what: administrators see their workspaces', the organization's its own."""
+
+    list_display = ("at", "who", "action", "object_label", "via", "workspace")
+    list_display_links = ("at", "action")
+    list_select_related = ("workspace",)
+    list_filter = ("via", "action", "at")
+    search_fields = ("actor_label", "action", "object_label")
+    fields = ("at", "who", "via", "action", "object_type", "object_label", "differences")
+    readonly_fields = fields
+    list_per_page = 50
+
+    @admin.display(description=_("who"), ordering="actor_label")
+    def who(self, obj: AuditEntry) -> str:
+        return obj.actor_label
+
+    @admin.display(description=_("changes"))
+    def differences(self, obj: AuditEntry) -> str:
+        return format_html_join("", "<p>{}: {}</p>", _lines(obj.changes))
+
+    def allows(self, request: HttpRequest, obj: Model | None) -> bool:
+        if isinstance(obj, AuditEntry) and obj.workspace_id is None:
+            heads = permissions.organizations_administered_by(request.user)
+            return heads.filter(pk=obj.organization_id).exists()
+        return super().allows(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        of_workspace = Q(workspace__in=scoping.rights(request).administered)
+        heads = permissions.organizations_administered_by(request.user)
+        of_organization = Q(workspace=None, organization__in=heads.values("pk"))
+        return AuditEntry.objects.filter(of_workspace | of_organization)
+
+
+@admin.register(User)
+class UserAccountAdmin(OperatorModelAdmin, UserAdmin):  # type: ignore[type-arg] # generic in the stubs only
+    """Users are the installation's, not a tenant's: for operators alone."""
+
+    ordering = ("email",)
+    list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser")
+    search_fields = ("email", "name")
+    filter_horizontal = ()
+    readonly_fields = ("is_staff", "is_superuser", "last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("email", "name", "language", "password")}),
+        (_("State"), {"fields": ("is_active", *readonly_fields)}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("email", "usable_password", "password1", "password2"),
+            },
+        ),
+    )
+
+
+def _lines(changes: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return each change as a name and a phrase: what it was, an arrow, what it is."""
+    return [
+        (name, f"{_shown(value[0])} → {_shown(value[1])}" if _is_pair(value) else _shown(value))
+        for name, value in changes.items()
+    ]
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2
+
+
+def _shown(value: Any) -> str:
+    if value in (None, "", []):
+        return "–"
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value)
+    return str(localize(value))

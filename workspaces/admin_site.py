@@ -1,0 +1,112 @@
+"""The set-up: Django admin, entered by the console's log-in and its permissions.
+
+It stands outside ``workspaces.admin`` because importing that package registers its classes here.
+"""
+
+from collections.abc import Iterable
+from functools import update_wrapper
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, URLResolver
+from django.utils.translation import gettext_lazy as _
+
+from workspaces import current, permissions
+
+
+class Guarded:
+    """Marks the admin classes that answer for their own permissions."""
+
+
+class OperatorOnly(Guarded):
+    """Django's own and third-party internals: for operators of the installation alone."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return _is_operator(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_operator(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_operator(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_operator(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _is_operator(request)
+
+
+class ConsoleAdminSite(admin.AdminSite):
+    """Django admin that asks ``workspaces.permissions`` who may enter."""
+
+    site_title = settings.PRODUCT_NAME
+    site_header = settings.PRODUCT_NAME
+    index_title = _("Set-up")
+    site_url = "/"
+    empty_value_display = "–"
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: type[admin.ModelAdmin[Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        """Register; a class that does not answer for its permissions becomes operators' only."""
+        chosen = admin_class or admin.ModelAdmin
+        if not issubclass(chosen, Guarded):
+            chosen = type(f"Operator{chosen.__name__}", (OperatorOnly, chosen), {})
+        super().register(model_or_iterable, chosen, **options)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return permissions.may_enter_setup(request.user)
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Send to the one log-in of the console; who is logged in already may not enter."""
+        if request.user.is_authenticated:
+            if self.has_permission(request):
+                return redirect("admin:index")
+            raise PermissionDenied
+        return redirect_to_login(request.GET.get("next") or request.path_info)
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return redirect("account_logout")
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return redirect("account_change_password")
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Show and read times in the current workspace's zone."""
+        guarded = super().admin_view(view, cacheable)
+
+        def in_zone(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            with current.locale(request, current.workspace(request)):
+                return current.rendered(guarded(request, *args, **kwargs))
+
+        return update_wrapper(in_zone, guarded)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context = super().each_context(request)
+        context["current_workspace"] = current.workspace(request)
+        return context
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """Leave out the redirect to any object of any tenant by content type and number."""
+        patterns = cast("list[URLResolver | URLPattern]", super().get_urls())
+        return [pattern for pattern in patterns if getattr(pattern, "name", "") != "view_on_site"]
+
+
+def _is_operator(request: HttpRequest) -> bool:
+    return request.user.is_active and request.user.is_superuser
