@@ -51,6 +51,9 @@ class Journey(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_absolute_url(self) -> str:
+        return f"/w/{self.workspace.slug}/journeys/{self.pk}/"
+
 
 class DraftChange(models.Model):
     """One state the draft has had: who made it and when; undo and "who changed this" read it."""
@@ -75,6 +78,9 @@ class DraftChange(models.Model):
                 fields=["journey", "revision"], name="journeys_change_revision_unique"
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.journey_id} · {self.revision}"
 
 
 class JourneyVersion(models.Model):

@@ -60,6 +60,9 @@ class Run(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.journey_id} · {self.pk}"
+
 
 class SnapshotPage(models.Model):
     """People of a run's frozen audience who are still to be planned, in QAID order.
@@ -77,6 +80,9 @@ class SnapshotPage(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["run", "number"], name="journeys_page_number_unique"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} · {self.number}"
 
 
 class Enrollment(models.Model):
@@ -102,3 +108,6 @@ class Enrollment(models.Model):
                 name="journeys_enrollment_reentry",
             ),
         ]
+
+    def __str__(self) -> str:
+        return self.event_id
