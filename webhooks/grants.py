@@ -45,9 +45,7 @@ class Gates:
                 "permission for this webhook are missing."
             )
         if not self.role:
-            return _(
-                "The permission “User Marketing-Reach Marketing-Webhook” is missing."
-            )
+            return _("The permission “User Marketing-Reach Marketing-Webhook” is missing.")
         if not self.usage and self.ended_at:
             return _("The usage permission for this webhook ended on %(date)s.") % {
                 "date": timezone.localtime(self.ended_at).strftime("%Y-%m-%d %H:%M")
@@ -59,12 +57,8 @@ class Gates:
 
 def _granted_q(user: "User", live: Q) -> Q:
     member = MemberGrant.objects.filter(live, user=user, permission__codename=USE)
-    group = GroupGrant.objects.filter(
-        live, group__in=user.groups.all(), permission__codename=USE
-    )
-    return Q(pk__in=member.values("content_object")) | Q(
-        pk__in=group.values("content_object")
-    )
+    group = GroupGrant.objects.filter(live, group__in=user.groups.all(), permission__codename=USE)
+    return Q(pk__in=member.values("content_object")) | Q(pk__in=group.values("content_object"))
 
 
 def usable_q(user: "User", workspace: "Workspace") -> Q:
@@ -76,9 +70,7 @@ def usable_q(user: "User", workspace: "Workspace") -> Q:
     return _granted_q(user, UsageGrant.live())
 
 
-def gates(
-    user: "User", webhooks: Sequence[Webhook], workspace: "Workspace"
-) -> dict[int, Gates]:
+def gates(user: "User", webhooks: Sequence[Webhook], workspace: "Workspace") -> dict[int, Gates]:
     """Return how the user stands before each of the workspace's webhooks, by its id."""
     if permissions.administers(user, workspace):
         return {webhook.pk: Gates(role=True, usage=True) for webhook in webhooks}
@@ -101,11 +93,8 @@ def gates(
             live.add(webhook_id)
         else:
             ended[webhook_id] = max(ends_at, ended.get(webhook_id, ends_at))
-    active = user.is_active and permissions.is_member(user, workspace)
-    return {
-        pk: Gates(role=role, usage=active and pk in live, ended_at=ended.get(pk))
-        for pk in ids
-    }
+    active = user.is_active and permissions.workspaces_of(user).filter(pk=workspace.pk).exists()
+    return {pk: Gates(role=role, usage=active and pk in live, ended_at=ended.get(pk)) for pk in ids}
 
 
 def gate(user: "User", webhook: Webhook) -> Gates:
