@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Sum
-from django.db.models.fields.json import KT
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -102,13 +101,10 @@ class Effect:
 
     difference: Difference
     journeys: tuple[AffectedJourney, ...] = ()
+    waiting: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.journeys)
-
-    @property
-    def waiting(self) -> int:
-        return sum(journey.waiting for journey in self.journeys)
 
     @property
     def sentence(self) -> str:
@@ -250,13 +246,14 @@ def effect(*, webhook: Webhook, difference: Difference) -> Effect:
     uses = webhook.uses.order_by("-is_live", "journey_name")
     return Effect(
         difference=difference,
+        waiting=sum(waiting.values()),
         journeys=tuple(
             AffectedJourney(
                 journey_id=use.journey_id,
                 name=use.journey_name,
                 url=use.url,
                 is_live=use.is_live,
-                waiting=waiting.get(use.journey_id, 0),
+                waiting=waiting.get(use.journey_name, 0),
                 happens=_what_happens(use, difference),
             )
             for use in uses
@@ -264,15 +261,22 @@ def effect(*, webhook: Webhook, difference: Difference) -> Effect:
     )
 
 
-def people_waiting(webhook: Webhook) -> dict[int, int]:
-    """Return how many people wait to be sent to through the webhook, by journey."""
+def people_waiting(webhook: Webhook) -> dict[str, int]:
+    """Return how many people wait to be sent to through the webhook, by the journey's label.
+
+    Counted from the chunks, so that it costs the same with a million people.
+    """
     rows = (
         Chunk.objects.filter(webhook=webhook, queued__gt=0)
         .order_by()
-        .values_list(KT("plan__labels__journey_id"))
+        .values_list("plan", "plan__labels")
         .annotate(people=Sum("queued"))
     )
-    return {int(journey): people for journey, people in rows if journey and journey.isdigit()}
+    found: dict[str, int] = {}
+    for _plan, labels, people in rows:
+        journey = str(labels.get("journey", ""))
+        found[journey] = found.get(journey, 0) + people
+    return found
 
 
 def _what_happens(use: WebhookUse, difference: Difference) -> str:

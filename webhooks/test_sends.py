@@ -119,7 +119,7 @@ def last_of_step(step_key: UUID, limit: int = 5) -> list[TestSend]:
 
 
 def accepted_in_management(webhook: Webhook) -> TestSend | None:
-    """Return the newest accepted test of its revision from management; a step's is optional then."""
+    """Return the newest accepted management test of its revision; a step's is optional then."""
     return (
         TestSend.objects.filter(
             webhook=webhook, revision=webhook.revision, step_key=None, accepted=True
