@@ -46,17 +46,17 @@ DEFAULT_SOURCE: Final = "files"
 
 def install(workspace: Workspace) -> None:
     """Give a new workspace its ID types and its first data source; harmless when repeated."""
+    known = set(workspace.id_types.values_list("code", flat=True))
     with override(workspace.language):
         IdType.objects.bulk_create(
-            [
-                IdType(
-                    workspace=workspace,
-                    priority=priority,
-                    **{**preset._asdict(), "name": str(preset.name)},
-                )
-                for priority, preset in enumerate(ID_TYPES, start=1)
-            ],
-            ignore_conflicts=True,
+            IdType(
+                workspace=workspace,
+                priority=len(known) + priority,
+                **{**preset._asdict(), "name": str(preset.name)},
+            )
+            for priority, preset in enumerate(
+                (preset for preset in ID_TYPES if preset.code not in known), start=1
+            )
         )
         DataSource.objects.bulk_create(
             [DataSource(workspace=workspace, code=DEFAULT_SOURCE, name=str(_("Uploaded files")))],

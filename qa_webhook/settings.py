@@ -22,8 +22,6 @@ django_stubs_ext.monkeypatch()
 
 BASE_DIR: Final[Path] = local.BASE_DIR
 env = environ.Env()
-if (BASE_DIR / ".env").exists():
-    env.read_env(BASE_DIR / ".env")
 
 # The name on every screen. The organization may change it; nothing else depends on it.
 PRODUCT_NAME = env.str("PRODUCT_NAME", default="Beckon")
@@ -201,15 +199,10 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 1_000
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # kB
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_TIMEOUT = 1.0
 # Without this Celery closes the database connection around every task: a factor of 2.4, measured.
 CELERY_DB_REUSE_MAX = 1_000
 _over_redis = urlsplit(CELERY_BROKER_URL).scheme.startswith(("redis", "valkey"))
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
-    {"socket_connect_timeout": 1.0, "socket_timeout": 30.0, "max_retries": 0}
-    if _over_redis
-    else {"max_retries": 0, "confirm_publish": True}
-)
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {} if _over_redis else {"confirm_publish": True}
 CELERY_WORKER_DISABLE_PREFETCH = _over_redis
 
 # -- Log-in ----------------------------------------------------------------------------------------
@@ -235,7 +228,7 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
-MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = PRODUCT_NAME
 GUARDIAN_RAISE_403 = False
 ANONYMOUS_USER_NAME = None
@@ -279,11 +272,11 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
 # -- Static files ----------------------------------------------------------------------------------
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Hashed and compressed names need `collectstatic`, which the image's build does; a checkout serves
 # the files as they are.
 STATIC_MANIFEST = env.bool("STATIC_MANIFEST", default=False)
+STATIC_ROOT = BASE_DIR / "staticfiles" if STATIC_MANIFEST else None
 WHITENOISE_USE_FINDERS = not STATIC_MANIFEST
 WHITENOISE_AUTOREFRESH = DEBUG
 _static = "whitenoise.storage.CompressedManifestStaticFilesStorage"

@@ -7,7 +7,7 @@ from qa_webhook import health
 
 urlpatterns = [
     path("", include("workspaces.urls")),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("workspaces.account_urls")),
     path("admin/", admin.site.urls),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),

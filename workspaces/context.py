@@ -1,20 +1,41 @@
-"""What the frame around every page shows."""
+"""What the frame around every page shows; each question is asked only when a template asks it."""
 
+from typing import Any, Final, NamedTuple
+
+from django.conf import settings
 from django.http import HttpRequest
-from django.utils.functional import cached_property
+from django.urls import reverse
+from django.utils.functional import Promise, cached_property
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
 
 from workspaces import current, members, notices, permissions
+from workspaces.choices import Language
 from workspaces.models import User, Workspace
 from workspaces.points import Point
 
 
-class Frame:
-    """Read by header and navigation; each question is asked when a template asks it.
+class Entry(NamedTuple):
+    """One line of the navigation, for whoever holds one of the points."""
 
-    In templates: ``frame.workspace``, ``frame.workspaces`` (for the switcher),
-    ``frame.may_enter_setup``, ``frame.unread``, and ``frame.may.<point>`` such as
-    ``frame.may.automated_marketing``.
-    """
+    label: str | Promise
+    icon: str
+    url_name: str
+    points: frozenset[Point]
+
+
+NAVIGATION: Final = (
+    Entry(
+        gettext_lazy("Journeys"),
+        "route",
+        "journeys:list",
+        frozenset({Point.AUTOMATED_MARKETING, Point.PUBLISH_JOURNEYS, Point.VIEW_DELIVERIES}),
+    ),
+)
+
+
+class Frame:
+    """Named ``frame`` in templates; ``templates/base.html`` lists what it reads."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -25,19 +46,43 @@ class Frame:
         return named or current.workspace(self._request)
 
     @cached_property
-    def workspaces(self) -> list[Workspace]:
-        return list(current.choices(self._request))
+    def workspaces(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": offered.name,
+                "organization": offered.organization.name,
+                "url": offered.get_absolute_url(),
+                "current": offered == self.workspace,
+            }
+            for offered in current.choices(self._request)
+        ]
 
     @cached_property
-    def may(self) -> dict[str, bool]:
+    def points(self) -> set[Point]:
         if self.workspace is None:
-            return {}
-        held = permissions.points_of(self._request.user, self.workspace)
-        return {point.value: point in held for point in Point}
+            return set()
+        return permissions.points_of(self._request.user, self.workspace)
 
     @cached_property
-    def may_enter_setup(self) -> bool:
-        return permissions.may_enter_setup(self._request.user)
+    def nav(self) -> list[dict[str, Any]]:
+        if self.workspace is None:
+            return []
+        found = [
+            (entry.label, entry.icon, reverse(entry.url_name, args=[self.workspace.slug]))
+            for entry in NAVIGATION
+            if entry.points & self.points
+        ]
+        if self.admin_url:
+            found.append((_("Set-up"), "settings", self.admin_url))
+        path = self._request.path
+        return [
+            {"label": label, "icon": icon, "url": url, "current": path.startswith(url)}
+            for label, icon, url in found
+        ]
+
+    @cached_property
+    def admin_url(self) -> str:
+        return reverse("admin:index") if permissions.may_enter_setup(self._request.user) else ""
 
     @cached_property
     def unread(self) -> int:
@@ -46,6 +91,47 @@ class Frame:
         if not isinstance(user, User):
             return 0
         return notices.of(user).unread().count() + len(members.invitations_of(user))
+
+    @property
+    def person(self) -> dict[str, str]:
+        user = self._request.user
+        return {"name": str(user), "email": user.email} if isinstance(user, User) else {}
+
+    @property
+    def languages(self) -> list[dict[str, Any]]:
+        spoken = get_language()
+        return [
+            {"code": code, "name": name, "current": code == spoken}
+            for code, name in Language.choices
+        ]
+
+    @property
+    def stopped(self) -> dict[str, str] | None:
+        if self.workspace is None or not self.workspace.sending_is_stopped:
+            return None
+        reason = self.workspace.sending_stopped_reason
+        return {"text": _("Sending is stopped: %(reason)s") % {"reason": reason}, "url": ""}
+
+    @property
+    def sends_mail(self) -> bool:
+        """Tell whether mail is set up: the dummy backend is what stands there without."""
+        return not settings.EMAIL_BACKEND.endswith("dummy.EmailBackend")
+
+    @property
+    def notices_url(self) -> str:
+        return reverse("workspaces:notices")
+
+    @property
+    def profile_url(self) -> str:
+        return reverse("workspaces:settings")
+
+    @property
+    def language_url(self) -> str:
+        return reverse("workspaces:language")
+
+    @property
+    def logout_url(self) -> str:
+        return reverse("account_logout")
 
 
 def frame(request: HttpRequest) -> dict[str, Frame]:

@@ -4,10 +4,17 @@ from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.utils.text import slugify
 
 from workspaces import audit, permissions, roles
 from workspaces.choices import Language
 from workspaces.models import Organization, User, Workspace
+from workspaces.signals import workspace_created
+
+
+def slug_of(name: str) -> str:
+    """Return a short name made from a name; empty when no letter of it can stand in an address."""
+    return slugify(name)[:50]
 
 
 @transaction.atomic
@@ -35,7 +42,7 @@ def create_workspace(
     language: str = Language.ENGLISH,
     actor: User | None,
 ) -> Workspace:
-    """Make a workspace with its preset roles; only the organization's administrator may.
+    """Make a workspace with all it starts with; only the organization's administrator may.
 
     Raises:
         ValidationError: a name or slug is taken, or the time zone does not exist.
@@ -48,6 +55,7 @@ def create_workspace(
     workspace.full_clean()
     workspace.save()
     roles.install_presets(workspace)
+    workspace_created.send(sender=Workspace, workspace=workspace)
     audit.record(actor=actor, workspace=workspace, action="workspace.created", obj=workspace)
     return workspace
 

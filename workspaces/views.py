@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.middleware import HtmxDetails
 
 from workspaces import current, members, notices, permissions
+from workspaces.choices import Language
 from workspaces.forms import SettingsForm
 from workspaces.models import Membership, Notice, User, Workspace
 from workspaces.points import Point
@@ -102,14 +103,16 @@ def landing_page(user: User, workspace: Workspace) -> str:
 
 @require_POST
 @login_required
-def switch(request: MemberRequest) -> HttpResponse:
-    """Enter another workspace from the header; in the set-up one stays in the set-up."""
-    workspace = _workspace_or_404(request, request.POST.get("workspace", ""))
-    current.enter(request, workspace)
+def language(request: MemberRequest) -> HttpResponse:
+    """Choose the language from the menu; it stays with the member, not with the browser."""
+    chosen = request.POST.get("language", "")
+    if chosen in Language.values:
+        request.user.language = chosen
+        request.user.save(update_fields=["language"])
     following = request.POST.get("next", "")
-    if following and url_has_allowed_host_and_scheme(following, {request.get_host()}):
+    if url_has_allowed_host_and_scheme(following, {request.get_host()}, request.is_secure()):
         return redirect(following)
-    return redirect(landing_page(request.user, workspace))
+    return redirect("workspaces:start")
 
 
 @require_http_methods(["GET", "POST"])
