@@ -33,6 +33,10 @@ class Plan(models.Model):
     state = models.CharField(max_length=10, choices=PlanState, default=PlanState.ACTIVE)
     # Why the engine paused it by itself (a lost gate); empty when a person did.
     pause_reason = models.CharField(max_length=40, blank=True)
+    # Since when it is paused: that time counts against nobody's expiry.
+    paused_at = models.DateTimeField(null=True)
+    # When the last person of a cancelled plan was ended.
+    closed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -40,6 +44,14 @@ class Plan(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["run_id", "step_key"], name="webhooks_plan_once_a_run_and_step"
+            ),
+        ]
+        indexes = [
+            # Read by closing.close_cancelled(), every second.
+            models.Index(
+                fields=["id"],
+                condition=Q(state="cancelled", closed_at__isnull=True),
+                name="webhooks_plan_to_close",
             ),
         ]
 

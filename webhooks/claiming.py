@@ -1,0 +1,170 @@
+"""Taking work: a chunk or waiting messages of one webhook, under a lease, whatever else is going on."""
+
+import json
+import time
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.backends.utils import CursorWrapper
+
+from webhooks.work import ClaimedChunk, ClaimedMessage
+
+# Claimed so often, a row is worked one by one, with the intent written first.
+CAREFUL_CLAIMS: Final = 3
+# Written into ``Message.claims`` before a careful message is opened.
+INTENT: Final = 100
+MESSAGES_AT_ONCE: Final = 100
+
+# A webhook has its turn when something of it is due: longest not served first.
+_DUE_WEBHOOKS: Final = """
+SELECT c.webhook_id, w.concurrency, clock_timestamp()
+FROM webhooks_webhookcontrol c
+JOIN webhooks_webhook w ON w.id = c.webhook_id
+JOIN workspaces_workspace s ON s.id = w.workspace_id
+WHERE c.state = 'active' AND s.sending_stopped_at IS NULL
+    AND (c.breaker_until IS NULL OR c.breaker_until <= clock_timestamp())
+    AND (EXISTS (
+        SELECT 1 FROM webhooks_chunk k
+        WHERE k.webhook_id = c.webhook_id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+            AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
+            AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
+    ) OR EXISTS (
+        SELECT 1 FROM webhooks_message m
+        WHERE m.webhook_id = c.webhook_id AND m.due_at <= clock_timestamp()
+            AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
+            AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
+    ))
+ORDER BY c.last_served NULLS FIRST, c.webhook_id
+"""
+
+_CLAIM_CHUNK: Final = """
+WITH due AS (
+    SELECT k.id, k.lease IS NOT NULL AS was_open
+    FROM webhooks_chunk k
+    WHERE k.webhook_id = %(webhook)s AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+        AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
+        AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
+    ORDER BY k.due_at, k.id LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE webhooks_chunk k SET lease = %(token)s, claims = k.claims + 1,
+    lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+FROM due WHERE k.id = due.id
+RETURNING k.id, k.plan_id, k.day, k.qaids, k.events, k.states, k.claims, due.was_open,
+    clock_timestamp()
+"""
+
+_CLAIM_MESSAGES: Final = """
+WITH due AS (
+    SELECT m.id, m.lease IS NOT NULL AS was_open
+    FROM webhooks_message m
+    WHERE m.webhook_id = %(webhook)s AND m.due_at <= clock_timestamp()
+        AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
+        AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
+    ORDER BY m.due_at, m.id LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE webhooks_message m SET lease = %(token)s, claims = m.claims + 1,
+    lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+    attempts = m.attempts + due.was_open::int
+FROM due WHERE m.id = due.id
+RETURNING m.id, m.plan_id, m.chunk_id, m.day, m.delivery_ids, m.positions, m.body, m.kind,
+    m.attempts, m.first_attempt_at, m.expires_at, m.claims, due.was_open, clock_timestamp()
+"""
+
+# The try whose outcome nobody knows takes a number, so that the ledger shows it.
+_UNKNOWN_ATTEMPTS: Final = """
+INSERT INTO webhooks_attempt (day, delivery_id, message_id, number, kind, at, outcome)
+SELECT u.day, u.delivery_id, u.message_id, u.number, 'unknown', clock_timestamp(), 'unknown'
+FROM unnest(%s::date[], %s::text[], %s::text[], %s::int[]) AS u (day, delivery_id, message_id, number)
+ON CONFLICT DO NOTHING
+"""
+
+
+def due_webhooks(cursor: CursorWrapper) -> tuple[list[tuple[int, int]], datetime | None]:
+    """Return (id, concurrency) of the webhooks that have something due, and the database's time."""
+    cursor.execute(_DUE_WEBHOOKS)
+    rows = cursor.fetchall()
+    return [(row[0], row[1]) for row in rows], rows[0][2] if rows else None
+
+
+def claim_chunk(
+    cursor: CursorWrapper, webhook_id: int, *, seconds: float
+) -> tuple[ClaimedChunk, UUID, float, datetime] | None:
+    """Claim the chunk that has been due longest; return it with its token, when that began, and the time."""
+    token, began = uuid4(), time.monotonic()
+    cursor.execute(_CLAIM_CHUNK, {"webhook": webhook_id, "token": str(token), "seconds": seconds})
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    chunk_id, plan_id, day, qaids, events, states, claims, was_open, now = row
+    chunk = ClaimedChunk(
+        chunk_id,
+        plan_id,
+        day,
+        qaids,
+        json.loads(events) if events else None,
+        bytes(states),
+        claims,
+        was_open,
+    )
+    return chunk, token, began, now
+
+
+def claim_messages(
+    cursor: CursorWrapper, webhook_id: int, *, seconds: float, limit: int = MESSAGES_AT_ONCE
+) -> tuple[list[ClaimedMessage], UUID, float]:
+    """Claim waiting messages that are due; a try that was open when its sender died becomes *unknown*."""
+    token, began = uuid4(), time.monotonic()
+    with transaction.atomic():
+        cursor.execute(
+            _CLAIM_MESSAGES,
+            {"webhook": webhook_id, "token": str(token), "seconds": seconds, "limit": limit},
+        )
+        messages, unknown = [], []
+        for *values, was_open, _now in cursor.fetchall():
+            message = ClaimedMessage(*values)._replace(body=bytes(values[6]))
+            messages.append(message)
+            if was_open:
+                unknown += [
+                    (message.day, delivery_id, message.id, message.attempts)
+                    for delivery_id in message.delivery_ids
+                ]
+        record_unknown(cursor, unknown)
+    return messages, token, began
+
+
+def record_unknown(cursor: CursorWrapper, rows: list[tuple[object, str, str, int]]) -> None:
+    """Write an attempt of unknown outcome for each (day, delivery id, message id, number)."""
+    if rows:
+        cursor.execute(_UNKNOWN_ATTEMPTS, [list(column) for column in zip(*rows, strict=True)])
+
+
+def served(cursor: CursorWrapper, webhook_id: int) -> None:
+    """Note that a webhook has had its turn."""
+    cursor.execute(
+        "UPDATE webhooks_webhookcontrol SET last_served = clock_timestamp() WHERE webhook_id = %s",
+        [webhook_id],
+    )
+
+
+def hand_back_chunk(cursor: CursorWrapper, chunk_id: int, token: UUID, *, delay: float = 0) -> bool:
+    """Give up a chunk of which nothing is open; it counts as never claimed."""
+    cursor.execute(
+        "UPDATE webhooks_chunk SET lease = NULL, lease_until = NULL, claims = greatest(claims - 1, 0),"
+        " due_at = CASE WHEN %s > 0 THEN clock_timestamp() + make_interval(secs => %s) ELSE due_at END"
+        " WHERE id = %s AND lease = %s AND unsent > 0",
+        [delay, delay, chunk_id, str(token)],
+    )
+    return bool(cursor.rowcount)
+
+
+def hand_back_messages(cursor: CursorWrapper, message_ids: list[str], token: UUID) -> None:
+    """Give up messages that were not opened."""
+    cursor.execute(
+        "UPDATE webhooks_message SET lease = NULL, lease_until = NULL,"
+        " claims = least(greatest(claims - 1, 0), 2) WHERE id = ANY(%s) AND lease = %s",
+        [message_ids, str(token)],
+    )

@@ -1,0 +1,199 @@
+"""Stopping and starting: what people, and the engine itself, do to webhooks and plans.
+
+All of it sets flags that senders read before each request; none of it takes a lease.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from webhooks import tasks
+from webhooks.choices import PlanState, WebhookState
+from webhooks.models import Message, Plan, Webhook, WebhookControl
+from webhooks.signals import deliveries_settled
+from workspaces import audit, notices
+
+if TYPE_CHECKING:
+    from workspaces.models import User
+
+# Reasons of a webhook that the engine paused or disabled by itself; sentences: webhooks.answers.
+MISCONFIGURED: Final = "misconfigured"
+KEY_MISSING: Final = "key_missing"
+# The reason of a plan whose responsible member lost one of the two gates.
+PERMISSION_LOST: Final = "permission_lost"
+
+NOTICE_STOPPED: Final = "webhook_stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What a sender must know about one plan before each request."""
+
+    plan: str = PlanState.ACTIVE
+    webhook: str = WebhookState.ACTIVE
+    is_stopped: bool = False
+    send_until: datetime | None = None
+
+    @property
+    def may_send(self) -> bool:
+        return (
+            self.plan == PlanState.ACTIVE
+            and self.webhook == WebhookState.ACTIVE
+            and not self.is_stopped
+        )
+
+
+def read_flags(plan_ids: Sequence[int]) -> dict[int, Flags]:
+    """Return the flags of plans, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.id, p.state, coalesce(c.state, 'active'), s.sending_stopped_at IS NOT NULL,"
+            " p.send_until FROM webhooks_plan p"
+            " JOIN workspaces_workspace s ON s.id = p.workspace_id"
+            " LEFT JOIN webhooks_webhookcontrol c ON c.webhook_id = p.webhook_id"
+            " WHERE p.id = ANY(%s)",
+            [list(plan_ids)],
+        )
+        return {plan_id: Flags(*values) for plan_id, *values in cursor.fetchall()}
+
+
+# --- Webhooks -------------------------------------------------------------------------------------
+
+
+def pause(*, webhook: Webhook, actor: "User | None", now: datetime, reason: str = "") -> bool:
+    """Pause a webhook: its people wait; False when it was not active."""
+    return _change(
+        webhook, WebhookState.PAUSED, [WebhookState.ACTIVE], actor=actor, now=now, reason=reason
+    )
+
+
+def disable(*, webhook: Webhook, actor: "User | None", now: datetime, reason: str = "") -> bool:
+    """Disable a webhook: nothing is sent, and it is not offered for new steps."""
+    states = [WebhookState.ACTIVE, WebhookState.PAUSED]
+    return _change(webhook, WebhookState.DISABLED, states, actor=actor, now=now, reason=reason)
+
+
+@transaction.atomic
+def resume(*, webhook: Webhook, actor: "User | None", now: datetime) -> bool:
+    """Make a webhook active again. The time it stood still counts against nobody's expiry."""
+    control = WebhookControl.objects.select_for_update().get(webhook=webhook)
+    stood = [WebhookState.PAUSED, WebhookState.DISABLED]
+    if not _change(webhook, WebhookState.ACTIVE, stood, actor=actor, now=now, reason=""):
+        return False
+    WebhookControl.objects.filter(webhook=webhook).update(misconfigured_in_a_row=0)
+    waiting = Message.objects.filter(webhook=webhook, expires_at__isnull=False)
+    waiting.update(expires_at=F("expires_at") + (now - control.changed_at))
+    transaction.on_commit(lambda: tasks.hint(webhook.pk))
+    return True
+
+
+@transaction.atomic
+def stop_by_engine(webhook_id: int, *, state: WebhookState, reason: str, now: datetime) -> bool:
+    """Pause or disable a webhook for what its answers say, and tell its administrators; once."""
+    webhook = Webhook.objects.select_related("workspace").get(pk=webhook_id)
+    if not _change(webhook, state, [WebhookState.ACTIVE], actor=None, now=now, reason=reason):
+        return False
+    notices.tell(
+        workspace=webhook.workspace,
+        kind=NOTICE_STOPPED,
+        params={"webhook": webhook.name, "reason": reason},
+        url=f"/admin/webhooks/webhook/{webhook.pk}/change/",
+        subject=f"webhook:{webhook.pk}:{reason}",
+    )
+    return True
+
+
+def note_misconfigured(webhook_id: int, *, run: int, is_continued: bool, pause_at: int) -> bool:
+    """Count answers that say key or URL are wrong; return whether there are enough in a row to pause.
+
+    Args:
+        run: how many of them came since the last other answer.
+        is_continued: whether no other answer came since the last call.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE webhooks_webhookcontrol SET misconfigured_in_a_row ="
+            " CASE WHEN %s THEN misconfigured_in_a_row ELSE 0 END + %s"
+            " WHERE webhook_id = %s RETURNING misconfigured_in_a_row",
+            [is_continued, run, webhook_id],
+        )
+        row = cursor.fetchone()
+    return row is not None and pause_at > 0 and row[0] >= pause_at
+
+
+def _change(
+    webhook: Webhook,
+    state: WebhookState,
+    before: Sequence[WebhookState],
+    *,
+    actor: "User | None",
+    now: datetime,
+    reason: str,
+) -> bool:
+    """Change the state conditionally, so that two who do it at once do it once."""
+    with transaction.atomic():
+        old = WebhookControl.objects.select_for_update().filter(webhook=webhook).first()
+        if old is None:
+            old = WebhookControl.objects.create(webhook=webhook)
+        if old.state not in before:
+            return False
+        WebhookControl.objects.filter(webhook=webhook).update(
+            state=state, reason=reason, changed_at=now
+        )
+        audit.record(
+            actor=actor,
+            workspace=webhook.workspace,
+            action=f"webhook.{state}",
+            obj=webhook,
+            changes={"state": [old.state, state], "reason": [old.reason, reason]},
+        )
+    return True
+
+
+# --- Plans ----------------------------------------------------------------------------------------
+
+
+def pause_plans(plan_ids: Sequence[int], *, now: datetime, reason: str = "") -> int:
+    """Pause plans: what is open is settled, the rest waits; return how many were active."""
+    return Plan.objects.filter(pk__in=plan_ids, state=PlanState.ACTIVE).update(
+        state=PlanState.PAUSED, pause_reason=reason, paused_at=now
+    )
+
+
+@transaction.atomic
+def resume_plans(plan_ids: Sequence[int], *, responsible: "User | None", now: datetime) -> int:
+    """Let plans go on, with a new responsible member whose gates the caller has checked."""
+    resumed = 0
+    paused = Plan.objects.select_for_update().filter(pk__in=plan_ids, state=PlanState.PAUSED)
+    for plan in paused:
+        if plan.paused_at is not None:
+            waiting = Message.objects.filter(plan=plan, expires_at__isnull=False)
+            waiting.update(expires_at=F("expires_at") + (now - plan.paused_at))
+        Plan.objects.filter(pk=plan.pk).update(
+            state=PlanState.ACTIVE, pause_reason="", paused_at=None, responsible=responsible
+        )
+        webhook_id = plan.webhook_id
+        transaction.on_commit(lambda webhook_id=webhook_id: tasks.hint(webhook_id))
+        resumed += 1
+    return resumed
+
+
+def cancel_plans(plan_ids: Sequence[int]) -> int:
+    """Cancel plans for good: what is open is settled, everybody else ends cancelled soon after."""
+    return (
+        Plan.objects.filter(pk__in=plan_ids)
+        .exclude(state=PlanState.CANCELLED)
+        .update(state=PlanState.CANCELLED, pause_reason="")
+    )
+
+
+def lose_permission(plan_id: int, *, now: datetime) -> bool:
+    """Pause a plan whose responsible member lost a gate; nobody fails, and the layer above is told."""
+    if not pause_plans([plan_id], now=now, reason=PERMISSION_LOST):
+        return False
+    deliveries_settled.send(sender=Plan, plan_ids=[plan_id], chunk_ids=[])
+    return True

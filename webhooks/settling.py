@@ -1,0 +1,210 @@
+"""Recording how tries ended: one short transaction a flush, fenced by the lease's token."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from webhooks import claiming, rows, states
+from webhooks.choices import StateByte
+from webhooks.plans import CompiledPlan
+from webhooks.states import ChunkStates
+from webhooks.work import Envelope, Held, Tried
+
+_WAITING: Final = int(StateByte.WAITING)
+
+
+@dataclass(slots=True)
+class Settled:
+    """What a flush changed."""
+
+    people: int = 0
+    late: int = 0
+    # Chunks of which somebody goes on to the next step, with their plans.
+    ended: set[tuple[int, int]] = field(default_factory=set)
+
+
+def settle(tried: Sequence[Tried]) -> Settled:
+    """Record tries of any number of chunks and messages.
+
+    Chunk rows are locked by id and token first. Whatever was claimed by somebody else in
+    the meantime is written as late attempts and changes nothing; repeating the whole after
+    a lost COMMIT counts nothing twice.
+    """
+    settled = Settled()
+    with transaction.atomic(), connection.cursor() as cursor:
+        chunks = states.lock(cursor, sorted({_chunk_id(each) for each in tried}))
+        live = rows.live_messages(
+            cursor,
+            [(each.envelope.id, each.held.lease) for each in tried if _is_stored(each)],  # type: ignore[union-attr]
+        )
+        late: list[Tried] = []
+        first: dict[int, list[Tried]] = {}
+        intended: dict[int, list[Tried]] = {}
+        later: dict[date, list[Tried]] = {}
+        for each in tried:
+            chunk = chunks.get(_chunk_id(each))
+            if chunk is None:
+                continue  # Its workspace was deleted.
+            if _is_stored(each):
+                assert each.envelope is not None
+                if each.envelope.id in live:
+                    later.setdefault(each.envelope.day, []).append(each)
+                else:
+                    late.append(each)
+            elif chunk.lease != str(each.held.lease.token):
+                late.append(each)
+            elif each.envelope is not None and each.envelope.has_intent:
+                intended.setdefault(chunk.id, []).append(each)
+            else:
+                first.setdefault(chunk.id, []).append(each)
+        for chunk_id, found in first.items():
+            settled.people += _first_tries(cursor, chunks[chunk_id], found)
+        for chunk_id, found in intended.items():
+            settled.people += _intended_tries(cursor, chunks[chunk_id], found)
+        for day, found in later.items():
+            settled.people += _later_tries(cursor, chunks, day, found)
+        if late:
+            rows.insert_attempts(cursor, late, kind="late")
+            settled.late = sum(len(each.endings) for each in late)
+        for chunk in chunks.values():
+            chunk.store(cursor)
+            if chunk.ended:
+                settled.ended.add((chunk.plan_id, chunk.id))
+    return settled
+
+
+def _chunk_id(tried: Tried) -> int:
+    return tried.envelope.chunk_id if tried.envelope else tried.held.chunk_id
+
+
+def _is_stored(tried: Tried) -> bool:
+    return tried.envelope is not None and tried.envelope.is_stored
+
+
+def _where(held: Held) -> tuple[CompiledPlan, date]:
+    assert held.plan is not None
+    assert held.day is not None
+    return held.plan, held.day
+
+
+def _first_tries(cursor: CursorWrapper, chunk: ChunkStates, tried: Sequence[Tried]) -> int:
+    plan, day = _where(tried[0].held)
+    new = rows.insert_deliveries(cursor, plan=plan, chunk_id=chunk.id, day=day, tried=tried)
+    _count(chunk, plan, tried, new)
+    _store(cursor, chunk.id, tried, new)
+    again = [each for each in tried if each.envelope is not None and each.envelope.tries]
+    rows.insert_attempts(cursor, again)
+    return len(new)
+
+
+def _intended_tries(cursor: CursorWrapper, chunk: ChunkStates, tried: Sequence[Tried]) -> int:
+    plan, day = _where(tried[0].held)
+    new = rows.update_intents(cursor, day, tried)
+    _count(chunk, plan, tried, new)
+    _store(cursor, chunk.id, tried, new)
+    rows.insert_attempts(cursor, [each for each in tried if each.envelope and each.envelope.tries])
+    return len(new)
+
+
+def _count(chunk: ChunkStates, plan: CompiledPlan, tried: Sequence[Tried], new: set[int]) -> None:
+    """Move everybody whose row is new, and count defaults and blanks that went out."""
+    move = chunk.move
+    defaulted: dict[int, int] = {}
+    blanked: dict[int, int] = {}
+    for each in tried:
+        went_out = each.envelope is not None
+        for recipient, state, reason in each.endings:
+            if recipient.position not in new:
+                continue
+            move(recipient.position, state, "" if state == _WAITING else reason)
+            if went_out and recipient.defaulted:
+                defaulted[recipient.defaulted] = defaulted.get(recipient.defaulted, 0) + 1
+            if went_out and recipient.blanked:
+                blanked[recipient.blanked] = blanked.get(recipient.blanked, 0) + 1
+    for word, masks in (("default", defaulted), ("blank", blanked)):
+        for mask, number in masks.items():
+            for key in plan.variable_keys(mask):
+                chunk.tally(f"{word}:{key}", number)
+
+
+def _store(cursor: CursorWrapper, chunk_id: int, tried: Sequence[Tried], new: set[int]) -> None:
+    rows.store_messages(
+        cursor,
+        [
+            (each.envelope.plan, chunk_id, each.envelope.day, waiting)
+            for each in tried
+            if each.envelope is not None
+            for waiting in each.waiting
+            if waiting.recipients[0].position in new
+        ],
+    )
+
+
+def _later_tries(
+    cursor: CursorWrapper, chunks: dict[int, ChunkStates], day: date, tried: Sequence[Tried]
+) -> int:
+    changed = rows.update_deliveries(cursor, day, tried)
+    rows.insert_attempts(cursor, [each for each in tried if each.is_counted])
+    gone: list[str] = []
+    for each in tried:
+        assert each.envelope is not None
+        chunk = chunks[each.envelope.chunk_id]
+        for recipient, state, reason in each.endings:
+            if recipient.delivery_id in changed:
+                chunk.move(recipient.position, state, "" if state == _WAITING else reason)
+        if each.envelope.id not in {waiting.id for waiting in each.waiting}:
+            gone.append(each.envelope.id)
+    if gone:
+        cursor.execute("DELETE FROM webhooks_message WHERE id = ANY(%s)", [gone])
+    rows.store_messages(
+        cursor,
+        [
+            (each.envelope.plan, each.envelope.chunk_id, day, waiting)
+            for each in tried
+            if each.envelope is not None
+            for waiting in each.waiting
+        ],
+    )
+    return len(changed)
+
+
+def write_intents(
+    held: Held, envelopes: Sequence[Envelope], *, reason: str, now: datetime
+) -> list[Envelope]:
+    """Write that these messages may be open, before they are; return those that may be opened.
+
+    Under the token: nothing is returned when the lease was lost.
+    """
+    stored = [each for each in envelopes if each.is_stored]
+    unstored = [each for each in envelopes if not each.is_stored]
+    with transaction.atomic(), connection.cursor() as cursor:
+        allowed: list[Envelope] = []
+        if stored:
+            cursor.execute(
+                "UPDATE webhooks_message SET claims = %s WHERE id = ANY(%s) AND lease = %s RETURNING id",
+                [claiming.INTENT, [each.id for each in stored], str(held.lease.token)],
+            )
+            marked = {message_id for (message_id,) in cursor.fetchall()}
+            allowed += [each for each in stored if each.id in marked]
+        if unstored:
+            chunk = states.lock(cursor, [held.chunk_id]).get(held.chunk_id)
+            if chunk is not None and chunk.lease == str(held.lease.token):
+                new = rows.insert_intents(cursor, unstored, reason=reason, now=now)
+                allowed += [
+                    each for each in unstored if all(who.position in new for who in each.recipients)
+                ]
+    for each in allowed:
+        each.has_intent = True
+    return allowed
+
+
+def take_back(envelopes: Iterable[Envelope]) -> None:
+    """Let people whose message was refused before it was sent wait as if it had not been tried."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        for each in envelopes:
+            if each.has_intent and not each.is_stored:
+                rows.delete_intents(cursor, each)

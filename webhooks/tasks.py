@@ -1,0 +1,44 @@
+"""Celery's part: hints that shorten a wait. Lost, doubled or late, they change nothing else."""
+
+from typing import Any
+
+import structlog
+from celery import shared_task
+from django.utils import timezone
+from kombu.exceptions import KombuError
+
+log = structlog.get_logger(__name__)
+
+# After an outage stale hints must evaporate, not stampede.
+HINT_SECONDS = 30
+
+
+def hint(webhook_id: int) -> None:
+    """Say that something of a webhook may be due; swallowed and counted when the broker is away."""
+    publish(drain_lane, webhook_id)
+
+
+def publish(task: Any, *arguments: int) -> bool:
+    """Publish a hint without ever failing or hanging its caller."""
+    try:
+        task.apply_async(arguments, expires=HINT_SECONDS, retry=False)
+    except (KombuError, OSError) as error:
+        log.warning("hint_not_published", task=task.name, error=type(error).__name__)
+        return False
+    return True
+
+
+@shared_task(ignore_result=True, expires=HINT_SECONDS, queue="send")
+def drain_lane(webhook_id: int) -> None:
+    """Send what is due of one webhook for at most 20 s."""
+    from webhooks import engine
+
+    engine.drain(webhook_id=webhook_id)
+
+
+@shared_task(ignore_result=True, queue="misc")
+def keep_partitions() -> None:
+    """Make the days ahead that deliveries will be planned on."""
+    from webhooks import partitions
+
+    partitions.ensure_ahead(now=timezone.now())
