@@ -5,9 +5,15 @@ const COPIED = "copied-step";
 const ZOOMS = [0.5, 0.67, 0.8, 1, 1.25, 1.5];
 let zoom = 1;
 let last = "";
+/** The "+" that opened the menu of components: which step it follows, and in which branch. */
+let adding = null;
 
 function buttons() {
   return [...(canvas()?.querySelectorAll(".node-main") ?? [])].filter((one) => one.getClientRects().length);
+}
+
+function visible(selector) {
+  return [...(canvas()?.querySelectorAll(selector) ?? [])].find((one) => one.getClientRects().length);
 }
 
 function keyOf(button) {
@@ -78,7 +84,7 @@ async function act(event, button) {
   else if ((event.key === "Delete" || event.key === "Backspace") && !node.hasAttribute("data-fixed"))
     document.dispatchEvent(new CustomEvent("step-delete", { detail: { step, question: node.dataset.confirm ?? "" } }));
   else if (!command && !event.altKey && key === "a")
-    canvas().querySelector(`[data-add="${CSS.escape(step)}"]`)?.click();
+    visible(`[data-add="${CSS.escape(step)}"]`)?.click();
   else return;
   event.preventDefault();
 }
@@ -143,6 +149,11 @@ export function start({ ask }) {
   document.addEventListener("click", (event) => {
     const tool = event.target.closest("[data-zoom]");
     if (tool) zoomTo(tool.dataset.zoom);
+    adding = event.target.closest("[data-add]") ?? adding;
+    const kind = event.target.closest("[data-add-kind]");
+    if (kind && adding) {
+      post("Add", { after: adding.dataset.add, branch: adding.dataset.branch ?? "", kind: kind.dataset.addKind });
+    }
     const action = event.target.closest("[data-step-action]");
     if (!action) return;
     const { stepAction, step } = action.dataset;
@@ -152,6 +163,12 @@ export function start({ ask }) {
     } else if (stepAction === "copy") sessionStorage.setItem(COPIED, step);
     else if (stepAction === "duplicate") post("Duplicate", { step });
     else post("Move", { step, direction: stepAction });
+  });
+
+  // HX-Trigger-After-Settle: {"step-open": {"step": "…"}} opens the panel of a step just added.
+  document.body.addEventListener("step-open", (event) => {
+    last = event.detail.step;
+    visible(`.node[data-step="${CSS.escape(last)}"] .node-main`)?.click();
   });
 
   // A redrawn canvas keeps zoom, Tab stop, focus and the mark of the step in the panel.

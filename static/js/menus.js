@@ -4,6 +4,9 @@
 const GAP = 4;
 const EDGE = 8;
 
+/** The button pressed last: several may open the same menu. */
+let pressed = null;
+
 function place(menu, button) {
   const at = button.getBoundingClientRect();
   const { offsetWidth: width, offsetHeight: height } = menu;
@@ -21,14 +24,23 @@ function items(menu) {
 
 export function start() {
   document.addEventListener(
+    "click",
+    (event) => {
+      pressed = event.target.closest("[popovertarget]") ?? pressed;
+    },
+    true,
+  );
+
+  document.addEventListener(
     "toggle",
     (event) => {
       const menu = event.target;
       if (!(menu instanceof HTMLElement) || !menu.matches(".menu[popover]")) return;
       const buttons = document.querySelectorAll(`[popovertarget="${CSS.escape(menu.id)}"]`);
-      const button = [...buttons].find((one) => one.offsetParent !== null) ?? buttons[0];
+      const seen = [...buttons].filter((one) => one.getClientRects().length);
+      const button = seen.find((one) => one === pressed) ?? seen[0];
       const opened = event.newState === "open";
-      for (const one of buttons) one.setAttribute("aria-expanded", String(opened));
+      for (const one of buttons) one.setAttribute("aria-expanded", String(opened && one === button));
       if (!opened || !button) return;
       place(menu, button);
       (menu.querySelector("[autofocus]") ?? items(menu)[0])?.focus();

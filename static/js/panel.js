@@ -36,7 +36,8 @@ export function close() {
     node.classList.remove("is-selected");
     node.querySelector(".node-main")?.removeAttribute("aria-current");
   }
-  const node = key && document.querySelector(`.node[data-step="${CSS.escape(key)}"] .node-main`);
+  const nodes = key ? document.querySelectorAll(`.node[data-step="${CSS.escape(key)}"] .node-main`) : [];
+  const node = [...nodes].find((one) => one.getClientRects().length);
   const home = opener?.isConnected ? opener : node;
   home?.focus();
   document.dispatchEvent(new CustomEvent("panel-closed"));
