@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-# Change the schema, so they run as the role that owns it.
+# These may change the schema, so they run as the role that owns it.
 OWNER_COMMANDS: Final = frozenset(
     {
         "createcachetable",
@@ -14,6 +14,7 @@ OWNER_COMMANDS: Final = frozenset(
         "makemigrations",
         "migrate",
         "optimizemigration",
+        "run",  # migrates; its processes run as the run-time role
         "showmigrations",
         "sqlmigrate",
         "squashmigrations",

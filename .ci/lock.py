@@ -29,7 +29,9 @@ def main() -> None:
 
 
 def differences(source: Path, target: Path) -> Iterator[str]:
-    locked = dict(re.findall(r"^([A-Za-z0-9._-]+).*?==([^ ;\\]+)", target.read_text(), re.M))
+    locked = dict(
+        re.findall(r"^([A-Za-z0-9._-]+).*?==([^ ;\\]+)", target.read_text(), re.MULTILINE)
+    )
     for line in source.read_text().splitlines():
         if re.match(r"[A-Za-z]", line):
             asked = Requirement(line.partition(" #")[0].strip())

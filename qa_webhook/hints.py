@@ -5,14 +5,19 @@ counted warning, and one that hangs costs a second, and not at every click.
 """
 
 import time
+from functools import cache
 from typing import Any, Final
 
 import structlog
-from celery import Task
+from celery import Task, current_app
+from kombu import Connection
+from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.pools import producers
 from prometheus_client import Counter
 
 log = structlog.get_logger(__name__)
 
+TIMEOUT_SECONDS: Final = 1.0
 # An older hint is of no use: the polling has been there before it.
 EXPIRES_SECONDS: Final = 30
 # After a failure nobody else waits for the same broker for this long.
@@ -45,11 +50,37 @@ def hint(task: Task[..., Any], *args: Any) -> bool:
         lost.inc()
         return False
     try:
-        task.apply_async(args=args, expires=EXPIRES_SECONDS, retry=False, ignore_result=True)
-    except Exception as error:  # noqa: BLE001 - whatever a transport raises, the truth is elsewhere
+        with producers[_broker()].acquire(block=True, timeout=TIMEOUT_SECONDS) as producer:
+            task.apply_async(
+                args=args,
+                producer=producer,
+                expires=EXPIRES_SECONDS,
+                retry=False,
+                ignore_result=True,
+            )
+    except _failures() as error:
         _Quiet.begin()
         lost.inc()
         log.warning("hint lost", task=task.name, reason=type(error).__name__)
         return False
     sent.inc()
     return True
+
+
+@cache
+def _broker() -> Connection:
+    """A connection that gives up soon; a worker's own waits as long as it takes."""
+    url = current_app.conf.broker_write_url
+    options: dict[str, Any] = {"max_retries": 0}
+    if url.startswith(("redis", "valkey", "sentinel")):
+        options |= {"socket_connect_timeout": TIMEOUT_SECONDS, "socket_timeout": TIMEOUT_SECONDS}
+    else:
+        options |= {"read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
+    return current_app.connection_for_write(
+        url, connect_timeout=TIMEOUT_SECONDS, transport_options=options
+    )
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    """What a transport raises when it cannot deliver; a mistake of ours is not among them."""
+    return (OperationalError, LimitExceeded, OSError, *_broker().recoverable_connection_errors)

@@ -11,7 +11,11 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+import environ
+
 BASE_DIR: Final = Path(__file__).resolve().parent.parent
+# What is set already stands; the file fills in the rest.
+environ.Env.read_env(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
 DIRECTORY: Final = Path(os.environ.get("LOCAL_DIR") or BASE_DIR / ".local").resolve()
 
 OWNER_ROLE: Final = "qa_owner"

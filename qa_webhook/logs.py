@@ -64,7 +64,9 @@ def configure(*, level: str, form: str) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
-                # Django's own access and error lines carry paths and addresses; ours do not.
+                # Django's own lines carry paths and addresses.
+                # A line a hint, and tens of hints a second.
+                "celery": {"level": "WARNING"},
                 "django.server": {"level": "WARNING"},
                 "django.request": {"level": "ERROR"},
             },

@@ -20,6 +20,8 @@ from typing import Final
 
 import psycopg2
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 OLDEST_POSTGRES: Final = 15
 NOBODY: Final = 65534
@@ -283,4 +285,5 @@ class Valkey:
             self._client().shutdown()
 
     def _client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        at_once = Retry(NoBackoff(), 0)  # by default it tries for seconds
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=at_once)

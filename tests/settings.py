@@ -2,6 +2,8 @@
 
 import os
 
+# Whatever installation this checkout is set up for, the tests keep away from it.
+os.environ["ENV_FILE"] = os.devnull
 # The tests start as the owner, who may make databases; conftest.py hands over to the run-time role.
 os.environ["DATABASE_ROLE"] = "owner"
 os.environ["LOG_FORMAT"] = "json"

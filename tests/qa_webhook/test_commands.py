@@ -1,0 +1,54 @@
+"""manage.py: every command explains itself without starting anything."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+import manage
+from qa_webhook import local
+
+OURS = sorted(
+    name
+    for name, app in get_commands().items()
+    if app in {"qa_webhook", "workspaces", "identity", "webhooks", "journeys"}
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["migrate"], True),
+        (["journeys", "list"], True),
+        (["journeys", "--help"], False),
+        (["import_tags", "-h"], False),
+        (["help", "migrate"], False),
+        (["compilemessages"], False),
+        ([], False),
+    ],
+)
+def test_only_what_opens_the_database_starts_it(arguments: list[str], needed: bool) -> None:
+    assert manage.needs_services(arguments) is needed
+
+
+@pytest.mark.parametrize("command", OURS)
+def test_help_teaches_and_starts_nothing(command: str, tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, str(local.BASE_DIR / "manage.py"), command, "--help"],
+        env={**os.environ, "LOCAL_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": ""}
+        | {"DJANGO_SETTINGS_MODULE": "qa_webhook.settings"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    assert "usage:" in answer.stdout
+    # More than Django's own text: what it is for stands above the options.
+    description = answer.stdout.split("\n\n", 1)[1].split("options:", 1)[0]
+    assert len(description.split()) >= 5
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,170 @@
+"""PostgreSQL and Valkey out of whatever this machine has: started, shared, stopped."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qa_webhook import local
+from qa_webhook.servers import Postgres, ServiceError, Valkey, postgres_binaries
+
+MANAGE = str(local.BASE_DIR / "manage.py")
+BINARIES = list(postgres_binaries())
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A short directory: pytest's own are too long for a socket."""
+    directory = Path(f"/tmp/qa-test-{os.getpid()}")
+    yield directory
+    if directory.exists():
+        for path in directory.iterdir():
+            path.unlink()
+        directory.rmdir()
+
+
+@pytest.mark.parametrize(("binaries", "version"), BINARIES, ids=[str(v) for _, v in BINARIES])
+def test_postgres_keeps_its_data_over_a_restart(
+    binaries: Path, version: int, tmp_path: Path, sockets: Path
+) -> None:
+    postgres = Postgres(directory=tmp_path, sockets=sockets, binaries=binaries)
+    postgres.start()
+    session = postgres.connect("postgres")
+    with session, session.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept AS SELECT upper('é') AS letter, 'Zhang San' AS name")
+    session.close()
+    postgres.stop()
+    assert not postgres.is_running()
+
+    postgres.start()
+
+    session = postgres.connect("postgres")
+    with session.cursor() as cursor:
+        cursor.execute("SELECT letter, name, current_setting('server_version_num') FROM kept")
+        row = cursor.fetchone()
+    session.close()
+    postgres.stop()
+    assert row is not None
+    assert row[:2] == ("É", "Zhang San")
+    assert int(row[2]) // 10_000 == version
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands its files to nobody")
+@pytest.mark.parametrize("binaries", [BINARIES[-1][0]])
+def test_root_without_user_namespaces_runs_it_as_nobody(binaries: Path, sockets: Path) -> None:
+    directory = Path(f"/var/tmp/qa-test-{os.getpid()}")
+    postgres = Postgres(directory=directory, sockets=sockets, binaries=binaries, namespaces=False)
+    try:
+        postgres.start()
+        owner = postgres.data.stat().st_uid
+        running = postgres.is_running()
+        postgres.stop()
+    finally:
+        subprocess.run(["rm", "-rf", str(directory)], check=True)
+
+    assert running
+    assert owner == 65534
+
+
+def test_data_of_another_version_is_not_touched(tmp_path: Path, sockets: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+
+    with pytest.raises(ServiceError, match=r"belongs to PostgreSQL 9"):
+        Postgres(directory=tmp_path, sockets=sockets).start()
+
+
+def test_valkey_starts_and_stops(tmp_path: Path, sockets: Path) -> None:
+    valkey = Valkey(directory=tmp_path, socket=sockets / "valkey.sock")
+    assert not valkey.is_running()
+
+    valkey.start()
+    assert valkey.is_running()
+
+    valkey.stop()
+    assert not valkey.is_running()
+
+
+def test_a_socket_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.symlink_to(tmp_path)
+
+    with pytest.raises(ServiceError, match=r"belongs to another user"):
+        Valkey(directory=tmp_path, socket=trap / "valkey.sock").start()
+
+
+class TestSharing:
+    """Every manage.py command finds what runs, starts what does not, and the last one stops it."""
+
+    @pytest.fixture
+    def environment(self, tmp_path: Path) -> Iterator[dict[str, str]]:
+        inherited = ("DATABASE_URL", "CELERY_BROKER_URL", "DATABASE_ROLE")
+        kept = {name: value for name, value in os.environ.items() if name not in inherited}
+        yield {**kept, "LOCAL_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "qa_webhook.settings"}
+        assert not _runs(tmp_path)
+
+    def test_one_command_starts_and_stops(
+        self, environment: dict[str, str], tmp_path: Path
+    ) -> None:
+        answer = _manage(environment, "dbshell", "--", "-c", "SELECT current_user")
+
+        assert answer.returncode == 0, answer.stderr
+        assert local.RUNTIME_ROLE in answer.stdout
+        assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+
+    def test_the_last_of_two_stops(self, environment: dict[str, str], tmp_path: Path) -> None:
+        long = subprocess.Popen(
+            [sys.executable, MANAGE, "dbshell", "--", "-c", "SELECT pg_sleep(3)"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+        _until(lambda: _runs(tmp_path))
+        assert _manage(environment, "dbshell", "--", "-c", "SELECT 1").returncode == 0
+
+        assert _runs(tmp_path)
+        assert long.wait(30) == 0
+
+    def test_after_a_kill_the_next_one_tidies_up(
+        self, environment: dict[str, str], tmp_path: Path
+    ) -> None:
+        killed = subprocess.Popen(
+            [sys.executable, MANAGE, "dbshell", "--", "-c", "SELECT pg_sleep(60)"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            process_group=0,
+        )
+        _until(lambda: _runs(tmp_path))
+        os.killpg(killed.pid, 9)
+        killed.wait()
+        assert _runs(tmp_path)
+
+        assert _manage(environment, "dbshell", "--", "-c", "SELECT 1").returncode == 0
+
+
+def _manage(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, MANAGE, *arguments],
+        env=environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _runs(directory: Path) -> bool:
+    pid_file = directory / "postgres" / "postmaster.pid"
+    return pid_file.exists() and "ready" in pid_file.read_text()
+
+
+def _until(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
