@@ -39,6 +39,7 @@ class Supervisor:
         self._output = output
         self._printing = threading.Lock()
         self._width = max(len(process.name) for process in processes)
+        self._relays: list[threading.Thread] = []
         self._stopping = False
         self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -93,7 +94,9 @@ class Supervisor:
             start_new_session=True,  # a Ctrl-C reaches us alone, and we tell them in order
             preexec_fn=self._die_with_us,  # noqa: PLW1509 - one system call, no Python state touched
         )
-        threading.Thread(target=self._relay, args=[process, process.child], daemon=True).start()
+        relay = threading.Thread(target=self._relay, args=[process, process.child], daemon=True)
+        relay.start()
+        self._relays.append(relay)
 
     def _die_with_us(self) -> None:
         """In the child: end when the supervisor is killed, or the ports would stay taken."""
@@ -101,8 +104,11 @@ class Supervisor:
             self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def _relay(self, process: Process, child: subprocess.Popen[str]) -> None:
-        for line in child.stdout or ():
-            self.say(process.name, line.rstrip("\n"))
+        if child.stdout is None:
+            return
+        with child.stdout:
+            for line in child.stdout:
+                self.say(process.name, line.rstrip("\n"))
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -118,6 +124,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 _signal(child, signal.SIGKILL)
                 child.wait()
+        for relay in self._relays:
+            relay.join(1.0)  # what a grandchild holds open is not waited for
 
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

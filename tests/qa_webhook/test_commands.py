@@ -38,8 +38,11 @@ def test_only_what_opens_the_database_starts_it(arguments: list[str], needed: bo
 def test_help_teaches_and_starts_nothing(command: str, tmp_path: Path) -> None:
     answer = subprocess.run(
         [sys.executable, str(local.BASE_DIR / "manage.py"), command, "--help"],
-        env={**os.environ, "LOCAL_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": ""}
-        | {"DJANGO_SETTINGS_MODULE": "qa_webhook.settings"},
+        env={
+            **os.environ,
+            "LOCAL_DIR": str(tmp_path),
+            "DJANGO_SETTINGS_MODULE": "qa_webhook.settings",
+        },
         cwd="/",
         capture_output=True,
         text=True,

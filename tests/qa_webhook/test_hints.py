@@ -35,9 +35,10 @@ def silent_port() -> Iterator[int]:
 
 def _task(broker_url: str, queue: str = "misc") -> "Task[..., None]":
     app = Celery("hinting", broker=broker_url, set_as_current=False)
+    app.conf.task_default_queue = queue
     app.set_current()
 
-    @app.task(name="hinted", queue=queue)
+    @app.task(name="hinted")
     def hinted(*ids: int) -> None:
         """Never runs: nobody consumes."""
 

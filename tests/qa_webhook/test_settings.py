@@ -26,7 +26,7 @@ SERVERS = {
 def _value(expression: str, **environment: str) -> str:
     """Read the settings in a process of its own; the value, or the last line of the error."""
     answer = subprocess.run(
-        [sys.executable, "-c", f"from qa_webhook import settings as s; print({expression})"],
+        [sys.executable, "-c", f"from qa_webhook import settings as s; print(({expression}))"],
         env={"PATH": os.environ["PATH"], "LOCAL_DIR": "/nonexistent", **environment},
         cwd=local.BASE_DIR,
         capture_output=True,
