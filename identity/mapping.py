@@ -1,0 +1,297 @@
+"""ID Mapping: whose the staged lines are, for a bulk import and for a single event alike.
+
+Most lines name people who are known by all their values already; one statement finds them. Only
+the others go through ``identity.joining``, and what that decides is written set-based.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.backends.utils import CursorWrapper
+
+from identity import locks, merging, staging
+from identity.joining import NEW, Conflict, Joiner, Record
+from identity.models import IdType
+from workspaces.models import Workspace
+
+# In identity_staged.profile_id: the ID is that of several people.
+AMBIGUOUS = -1
+
+
+@dataclass(slots=True)
+class Assigned:
+    """What assigning a batch changed."""
+
+    people: int = 0
+    merged: int = 0
+    conflicts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mapper:
+    """Assigns staged lines to people.
+
+    ``types`` are the types in ID Mapping in the order of their priority: the type of slot v1,
+    v2, … of the staging table. ``create`` makes people for unknown values; without it unknown
+    values stay nobody's and nothing is changed. ``many_new`` takes the lock
+    alone at once, since a look beforehand would find that it must be.
+    """
+
+    workspace: Workspace
+    types: Sequence[IdType]
+    data_source_id: int
+    create: bool = True
+    many_new: bool = False
+
+    @property
+    def _slots(self) -> range:
+        return range(1, len(self.types) + 1)
+
+    def assign(self, cursor: CursorWrapper, *, now: datetime) -> Assigned:
+        """Fill ``profile_id`` and the owners of every staged line; NULL where nobody is known.
+
+        Holds the workspace's lock to the end of the transaction.
+        """
+        assigned = Assigned()
+        if not (self.many_new and self.create) and self._assign_known(cursor):
+            self._write_lines(cursor)
+            return assigned
+        locks.exclusive(self.workspace.pk)
+        self._collect(cursor)
+        if records := self._undecided(cursor):
+            assigned = self._decide(cursor, records, now=now)
+        self._write_lines(cursor)
+        return assigned
+
+    def _assign_known(self, cursor: CursorWrapper) -> bool:
+        """Find people together with other readers; False when somebody must be made or merged."""
+        savepoint = transaction.savepoint()
+        locks.shared(self.workspace.pk)
+        self._collect(cursor)
+        if not self.create:
+            self._take_first_owner(cursor)
+        elif self._has_undecided(cursor):
+            # Two who hold the lock together and each want it alone would wait for each other:
+            # give it back first.
+            transaction.savepoint_rollback(savepoint)
+            return False
+        transaction.savepoint_commit(savepoint)
+        return True
+
+    def _collect(self, cursor: CursorWrapper) -> None:
+        """Gather the combinations of values with their owners; those of one owner are decided."""
+        staging.clear(cursor, "identity_staged_sets")
+        if not self.types:
+            return
+        values = ", ".join(f"v{slot}" for slot in self._slots)
+        columns = ", ".join(f"s.v{slot}" for slot in self._slots)
+        owners = ", ".join(f"f{slot}" for slot in self._slots)
+        found = ", ".join(f"k{slot}.profile_id" for slot in self._slots)
+        joins = " ".join(
+            f"LEFT JOIN identity_mappingkey k{slot}"
+            f" ON k{slot}.id_type_id = {self.types[slot - 1].pk} AND k{slot}.value = s.v{slot}"
+            for slot in self._slots
+        )
+        unowned = " OR ".join(
+            f"(s.v{slot} <> '' AND k{slot}.profile_id IS NULL)" for slot in self._slots
+        )
+        some = " OR ".join(f"v{slot} <> ''" for slot in self._slots)
+        cursor.execute(
+            f"INSERT INTO identity_staged_sets (line, {values}, {owners}, profile_id)"
+            f" SELECT s.line, {columns}, {found}, CASE WHEN NOT ({unowned})"
+            f" AND least({found}) = greatest({found}) THEN least({found}) END"
+            f" FROM (SELECT min(line) AS line, {values} FROM identity_staged"
+            f" WHERE {some} GROUP BY {values}) s {joins}"
+        )
+        staging.analyze(cursor, "identity_staged_sets", cursor.rowcount)
+
+    def _take_first_owner(self, cursor: CursorWrapper) -> None:
+        owners = ", ".join(f"f{slot}" for slot in self._slots)
+        if owners:
+            cursor.execute(
+                f"UPDATE identity_staged_sets SET profile_id = coalesce({owners})"
+                " WHERE profile_id IS NULL"
+            )
+
+    def _has_undecided(self, cursor: CursorWrapper) -> bool:
+        cursor.execute("SELECT EXISTS (SELECT FROM identity_staged_sets WHERE profile_id IS NULL)")
+        return bool(cursor.fetchone() == (True,))
+
+    def _undecided(self, cursor: CursorWrapper) -> list[Record]:
+        if not self.types:
+            return []
+        columns = ", ".join(f"{name}{slot}" for name in ("v", "f") for slot in self._slots)
+        cursor.execute(
+            f"SELECT line, {columns} FROM identity_staged_sets"
+            " WHERE profile_id IS NULL ORDER BY line"
+        )
+        count = len(self.types)
+        return [Record(row[0], row[1 : count + 1], row[count + 1 :]) for row in cursor.fetchall()]
+
+    def _decide(
+        self, cursor: CursorWrapper, records: Sequence[Record], *, now: datetime
+    ) -> Assigned:
+        single = [not id_type.multi_value for id_type in self.types]
+        joiner = Joiner(single=single, held=self._held(cursor, records, single))
+        decision = joiner.decide(records)
+        qaids = self._create_people(cursor, decision.new_people, now=now)
+
+        def qaid(person: int) -> int:
+            return person if person < NEW else qaids[person - NEW]
+
+        def owner(person: int | None) -> int | None:
+            return None if person is None else qaid(person)
+
+        missing = [None] * (len(staging.SLOTS) - len(self.types))
+        staging.place(
+            cursor,
+            (
+                (place.line, qaid(place.person), *map(owner, place.owners), *missing)
+                for place in decision.places
+            ),
+        )
+        staging.analyze(cursor, "identity_staged_placed", len(decision.places))
+        if decision.merges:
+            merging.merge(cursor, decision.merges)
+            self._follow_merges(cursor)
+        self._write_places(cursor)
+        conflicts = [
+            conflict._replace(kept=qaid(conflict.kept), other=qaid(conflict.other))
+            for conflict in decision.conflicts
+        ]
+        self._write_conflicts(cursor, conflicts, now=now)
+        return Assigned(decision.new_people, len(decision.merges), len(conflicts))
+
+    def _held(
+        self, cursor: CursorWrapper, records: Iterable[Record], single: Sequence[bool]
+    ) -> dict[int, dict[int, str]]:
+        """Return which values of single-value types the touched people have, by slot."""
+        slots = {
+            id_type.pk: slot
+            for slot, (id_type, one) in enumerate(zip(self.types, single, strict=True))
+            if one
+        }
+        owners = {owner for record in records for owner in record.owners if owner is not None}
+        held: dict[int, dict[int, str]] = {}
+        if slots and owners:
+            cursor.execute(
+                "SELECT DISTINCT profile_id, id_type_id, value FROM identity_identifier"
+                " WHERE profile_id = ANY(%s) AND id_type_id = ANY(%s)",
+                [list(owners), list(slots)],
+            )
+            for profile_id, id_type_id, value in cursor.fetchall():
+                held.setdefault(profile_id, {})[slots[id_type_id]] = value
+        return held
+
+    def _create_people(self, cursor: CursorWrapper, count: int, *, now: datetime) -> list[int]:
+        if not count:
+            return []
+        cursor.execute(
+            "INSERT INTO identity_profile (workspace_id, tags, tag_times, created_at)"
+            " SELECT %s, '{}', '{}', %s FROM generate_series(1, %s) RETURNING qaid",
+            [self.workspace.pk, now, count],
+        )
+        return sorted(qaid for (qaid,) in cursor.fetchall())
+
+    def _follow_merges(self, cursor: CursorWrapper) -> None:
+        """A combination that was decided already may name somebody who has been merged now."""
+        owners = ", ".join(f"f{slot} = p.merged_into_id" for slot in self._slots)
+        cursor.execute(
+            f"UPDATE identity_staged_sets s SET profile_id = p.merged_into_id, {owners}"
+            " FROM identity_profile p"
+            " WHERE p.qaid = s.profile_id AND p.merged_into_id IS NOT NULL"
+        )
+
+    def _write_places(self, cursor: CursorWrapper) -> None:
+        """Give the values that nobody had to their owners, and the combinations to their people."""
+        for slot in self._slots:
+            cursor.execute(
+                "INSERT INTO identity_mappingkey (id_type_id, value, profile_id)"
+                f" SELECT %s, s.v{slot}, min(p.f{slot}) FROM identity_staged_sets s"
+                " JOIN identity_staged_placed p USING (line)"
+                f" WHERE s.v{slot} <> '' AND s.f{slot} IS NULL GROUP BY s.v{slot}",
+                [self.types[slot - 1].pk],
+            )
+        owners = ", ".join(f"f{slot} = p.f{slot}" for slot in self._slots)
+        cursor.execute(
+            f"UPDATE identity_staged_sets s SET profile_id = p.profile_id, {owners}"
+            " FROM identity_staged_placed p WHERE p.line = s.line"
+        )
+
+    def _write_conflicts(
+        self, cursor: CursorWrapper, conflicts: Sequence[Conflict], *, now: datetime
+    ) -> None:
+        for conflict in conflicts:
+            cursor.execute(
+                "INSERT INTO identity_mappingconflict (workspace_id, id_type_id, decided_by_id,"
+                " values, kept_id, other_id, data_source_id, detected_at, times)"
+                " VALUES (%s, %s, %s, %s::varchar[], %s, %s, %s, %s, 1)"
+                " ON CONFLICT (kept_id, other_id, id_type_id, values, data_source_id)"
+                " DO UPDATE SET times = identity_mappingconflict.times + 1,"
+                " detected_at = excluded.detected_at",
+                [
+                    self.workspace.pk,
+                    self.types[conflict.slot].pk,
+                    self.types[conflict.decided_by].pk,
+                    list(conflict.values),
+                    conflict.kept,
+                    conflict.other,
+                    self.data_source_id,
+                    now,
+                ],
+            )
+
+    def _write_lines(self, cursor: CursorWrapper) -> None:
+        if self.types:
+            owners = ", ".join(f"f{slot} = t.f{slot}" for slot in self._slots)
+            same = " AND ".join(f"t.v{slot} = s.v{slot}" for slot in self._slots)
+            cursor.execute(
+                f"UPDATE identity_staged s SET profile_id = t.profile_id, {owners}"
+                f" FROM identity_staged_sets t WHERE {same}"
+            )
+        # Who is not known by a type in ID Mapping may be by another one, if it is his alone.
+        cursor.execute(
+            "UPDATE identity_staged s SET profile_id = found.profile_id FROM ("
+            "  SELECT n.line, CASE WHEN count(DISTINCT i.profile_id) = 1"
+            "    THEN min(i.profile_id) ELSE %s END AS profile_id"
+            "  FROM identity_staged n CROSS JOIN LATERAL jsonb_each_text(n.others) o"
+            "  JOIN identity_identifier i ON i.id_type_id = o.key::bigint AND i.value = o.value"
+            "  WHERE n.profile_id IS NULL AND n.others IS NOT NULL GROUP BY n.line"
+            ") found WHERE found.line = s.line",
+            [AMBIGUOUS],
+        )
+
+    def record_identifiers(
+        self, cursor: CursorWrapper, *, others: Sequence[IdType], now: datetime
+    ) -> None:
+        """Write down the values of the assigned lines with their owners.
+
+        ``others`` are the types in the lines that are not in ID Mapping.
+        """
+        parts = [
+            f"SELECT f{slot} AS profile_id, {id_type.pk} AS id_type_id, v{slot} AS value, seen_at"
+            f" FROM identity_staged WHERE v{slot} <> '' AND profile_id > 0"
+            for slot, id_type in zip(self._slots, self.types, strict=True)
+        ]
+        if others:
+            parts.append(
+                "SELECT profile_id, o.key::bigint, o.value, seen_at"
+                " FROM identity_staged CROSS JOIN LATERAL jsonb_each_text(others) o"
+                " WHERE others IS NOT NULL AND profile_id > 0"
+            )
+        if not parts:
+            return
+        merging.upsert_identifiers(
+            cursor,
+            "SELECT profile_id, id_type_id, value, %s::bigint,"
+            " min(coalesce(seen_at, %s)), max(coalesce(seen_at, %s))"
+            f" FROM ({' UNION ALL '.join(parts)}) seen GROUP BY 1, 2, 3",
+            [self.data_source_id, now, now],
+        )
+        merging.keep_one_value(
+            cursor,
+            id_type_ids=[id_type.pk for id_type in others if not id_type.multi_value],
+            people="SELECT profile_id FROM identity_staged",
+        )

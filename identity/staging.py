@@ -1,0 +1,102 @@
+"""The temporary tables that a batch of lines is written into and worked on from.
+
+Files, forms and single events all go this way. The tables belong to the connection, are made
+once and empty themselves at the end of a transaction, so that a small batch costs little.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from django.db.backends.utils import CursorWrapper
+
+from identity.copying import copy_rows
+from identity.models.id_types import MAX_MAPPING_TYPES
+
+SLOTS: Final = range(1, MAX_MAPPING_TYPES + 1)
+# Below this the planner's guesses are good enough.
+_ANALYZE_FROM: Final = 2000
+
+# One line of a batch. v1 … v5 are the values of the ID types in ID Mapping, by priority, "" for
+# none; f1 … f5 whose they turned out to be; others {"ID type": "value"} of all other types.
+_values: Final = ", ".join(f"v{slot} text NOT NULL DEFAULT ''" for slot in SLOTS)
+_owners: Final = ", ".join(f"f{slot} bigint" for slot in SLOTS)
+_CREATE: Final = f"""
+CREATE TEMPORARY TABLE identity_staged (
+    line bigint NOT NULL,
+    {_values},
+    others jsonb,
+    seen_at timestamptz,
+    event_type_id bigint,
+    event_id text,
+    payload jsonb,
+    profile_id bigint,
+    {_owners}
+) ON COMMIT DELETE ROWS;
+-- Each combination of mapping values once, known by its first line, with today's owners.
+CREATE TEMPORARY TABLE identity_staged_sets (
+    line bigint NOT NULL,
+    {_values},
+    profile_id bigint,
+    {_owners}
+) ON COMMIT DELETE ROWS;
+-- What was decided about the combinations that needed it.
+CREATE TEMPORARY TABLE identity_staged_placed (
+    line bigint NOT NULL,
+    profile_id bigint,
+    {_owners}
+) ON COMMIT DELETE ROWS;
+"""
+_TABLES: Final = ("identity_staged", "identity_staged_sets", "identity_staged_placed")
+COLUMNS: Final = (
+    "line",
+    *(f"v{slot}" for slot in SLOTS),
+    "others",
+    "seen_at",
+    "event_type_id",
+    "event_id",
+    "payload",
+)
+
+
+def prepare(cursor: CursorWrapper) -> None:
+    """Make the tables if this connection has none, and empty them if this transaction used them."""
+    cursor.execute("SELECT to_regclass('pg_temp.identity_staged') IS NULL")
+    if cursor.fetchone() == (True,):
+        cursor.execute(_CREATE)
+        return
+    for table in _TABLES:
+        clear(cursor, table)
+
+
+def clear(cursor: CursorWrapper, table: str) -> None:
+    # Looking first: an empty table needs no new file.
+    cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")
+    if cursor.fetchone() == (True,):
+        cursor.execute(f"TRUNCATE {table}")
+
+
+def fill(cursor: CursorWrapper, rows: Sequence[Sequence[Any]]) -> None:
+    """Stage the rows of one batch, each in the order of ``COLUMNS``."""
+    copy_rows(
+        cursor,
+        table="identity_staged",
+        columns=COLUMNS,
+        rows=rows,
+        not_null=[f"v{slot}" for slot in SLOTS],
+    )
+    analyze(cursor, "identity_staged", len(rows))
+
+
+def analyze(cursor: CursorWrapper, table: str, size: int) -> None:
+    if size >= _ANALYZE_FROM:
+        cursor.execute(f"ANALYZE {table}")
+
+
+def place(cursor: CursorWrapper, rows: Iterable[Sequence[Any]]) -> None:
+    """Write what was decided: (line, person, the owners of its values)."""
+    copy_rows(
+        cursor,
+        table="identity_staged_placed",
+        columns=("line", "profile_id", *(f"f{slot}" for slot in SLOTS)),
+        rows=rows,
+    )
