@@ -101,6 +101,15 @@ class PeopleQuery(NamedTuple):
     params: list[Any]
 
 
+class Entry(NamedTuple):
+    """One real person who would enter, with the event that would let them in."""
+
+    qaid: int
+    event_id: str = ""
+    occurred_at: datetime | None = None
+    attributes: Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """How a published journey begins."""
@@ -172,6 +181,21 @@ class StartComponent(Component):
     @abstractmethod
     def people(self, step: Step, context: Context) -> PeopleQuery | None:
         """Return who coverage, fill rates and previews look at; None while it is not chosen."""
+
+    @abstractmethod
+    def entries(self, step: Step, context: Context) -> PeopleQuery | None:
+        """Return who would enter, as a statement with two columns: QAID, event attributes or null.
+
+        One row an entry: with an event start a person may stand there several times.
+        """
+
+    @abstractmethod
+    def samples(self, step: Step, context: Context, *, size: int) -> list[Entry]:
+        """Return some real entries, the same ones at each call while nothing changes."""
+
+    def expected_a_day(self, step: Step, context: Context) -> float | None:
+        """Return how many would have entered a day last week; None where that says nothing."""
+        return None
 
     @abstractmethod
     def opening(self, step: Step, context: Context) -> Opening:

@@ -46,9 +46,11 @@ def load(
         webhooks=webhooks,
         revisions=_revisions(needs),
         with_aes_key=set(
-            WebhookSecret.objects.filter(webhook__in=webhooks, kind=SecretKind.AES).values_list(
-                "webhook_id", flat=True
-            )
+            WebhookSecret.objects.filter(
+                Q(valid_until__isnull=True) | Q(valid_until__gt=now),
+                webhook__in=webhooks,
+                kind=SecretKind.AES,
+            ).values_list("webhook_id", flat=True)
         ),
         audiences=workspace.audiences.in_bulk(list(needs.audiences)),
         event_types=workspace.event_types.in_bulk(list(needs.event_types)),

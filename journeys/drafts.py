@@ -339,7 +339,7 @@ def _write(
     with transaction.atomic():
         current = Journey.objects.get(pk=journey.pk)
         if current.draft_revision != revision:
-            raise _stale(journey, key)
+            raise stale(journey, key)
         try:
             document = change(Document.from_json(current.draft))
         except KeyError:
@@ -354,7 +354,7 @@ def _write(
             "changed_by": user,
         }
         if not Journey.objects.filter(pk=journey.pk, draft_revision=revision).update(**values):
-            raise _stale(journey, key)
+            raise stale(journey, key)
         for field, value in values.items():
             setattr(journey, field, value)
         DraftChange.objects.create(
@@ -370,7 +370,8 @@ def _write(
     return Written(revision + 1, document, document.step(key) if key else None)
 
 
-def _stale(journey: Journey, key: UUID | None) -> StaleDraft:
+def stale(journey: Journey, key: UUID | None) -> StaleDraft:
+    """Return the refusal of a write to ``key``, as the draft is now."""
     current = Journey.objects.select_related("workspace").get(pk=journey.pk)
     changes = current.changes.select_related("changed_by")
     change = (changes.filter(step_key=key).first() if key else None) or changes[0]
@@ -386,7 +387,7 @@ def _step(journey: Journey, revision: int, key: UUID) -> Step:
     current = Journey.objects.get(pk=journey.pk)
     step = Document.from_json(current.draft).step(key)
     if current.draft_revision != revision or step is None:
-        raise _stale(journey, key)
+        raise stale(journey, key)
     return step
 
 

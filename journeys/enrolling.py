@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from identity import ingestion
-from identity.models import EventAttribute, Profile
+from identity.models import EventAttribute
 from journeys import stages
 from journeys.choices import JourneyState, RunState
 from journeys.components.event import EventConfig
@@ -35,10 +35,10 @@ ON CONFLICT (run_id, event_id) DO NOTHING RETURNING event_id
 
 # The last entry of each person into the journey, former QAIDs included.
 _LAST_ENTRIES: Final = """
-SELECT coalesce(p.merged_into, p.qaid), max(e.entered_at)
+SELECT coalesce(p.merged_into_id, p.qaid), max(e.entered_at)
 FROM identity_profile p
 JOIN journeys_enrollment e ON e.qaid = p.qaid AND e.journey_id = %s
-WHERE p.qaid = ANY(%s) OR p.merged_into = ANY(%s)
+WHERE p.qaid = ANY(%s) OR p.merged_into_id = ANY(%s)
 GROUP BY 1
 """
 
@@ -95,7 +95,7 @@ def _let_in(run: Run, events: Sequence[ingestion.Taken], now: datetime) -> int:
                 run.pk,
                 run.journey_id,
                 now,
-                [event.profile_id for event in matching],
+                [event.qaid for event in matching],
                 [event.event_id for event in matching],
             ],
         )
@@ -120,7 +120,7 @@ def _let_in(run: Run, events: Sequence[ingestion.Taken], now: datetime) -> int:
 def _chunk(number: int, events: Sequence[ingestion.Taken], kept: frozenset[str]) -> NewChunk:
     return NewChunk(
         number,
-        [event.profile_id for event in events],
+        [event.qaid for event in events],
         [
             {
                 "id": event.event_id,
@@ -142,31 +142,18 @@ def _may_enter(
     """
     if again_after == timedelta(0) or not events:
         return list(events)
-    survivors = survivors_of({event.profile_id for event in events})
-    last = last_entries(run.journey_id, set(survivors.values()))
+    last = last_entries(run.journey_id, {event.qaid for event in events})
     allowed = []
     for event in sorted(events, key=lambda event: (event.occurred_at, event.event_id)):
-        person = survivors[event.profile_id]
-        if may_enter_again(last.get(person), again_after, now):
+        if may_enter_again(last.get(event.qaid), again_after, now):
             allowed.append(event)
-            last[person] = now
+            last[event.qaid] = now
     return allowed
 
 
 def may_enter_again(last: datetime | None, again_after: timedelta | None, now: datetime) -> bool:
     """Tell whether somebody who entered last at this time may enter now."""
     return last is None or (again_after is not None and now - last >= again_after)
-
-
-def survivors_of(qaids: Iterable[int]) -> dict[int, int]:
-    """Return, for each QAID, the one that the person has now."""
-    found = {qaid: qaid for qaid in qaids}
-    found.update(
-        Profile.objects.filter(qaid__in=found, merged_into__isnull=False).values_list(
-            "qaid", "merged_into"
-        )
-    )
-    return found
 
 
 def last_entries(journey_id: int, survivors: Iterable[int]) -> dict[int, datetime]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
+from django.db import connection
 from django.db.models import TextChoices
 from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
@@ -14,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from identity import audience_rules
 from journeys.component import (
     Context,
+    Entry,
     Needs,
     Opening,
     PeopleQuery,
@@ -124,6 +126,25 @@ class AudienceStart(StartComponent):
         # UNION, not UNION ALL: who is in two audiences is one person.
         sql = " UNION ".join(f"SELECT qaid FROM ({sql}) AS one (qaid)" for sql, _params in parts)
         return PeopleQuery(sql, [param for _sql, params in parts for param in params])
+
+    def entries(self, step: Step, context: Context) -> PeopleQuery | None:
+        people = self.people(step, context)
+        if people is None:
+            return None
+        return PeopleQuery(
+            f"SELECT qaid, NULL::jsonb FROM ({people.sql}) AS one (qaid)", people.params
+        )
+
+    def samples(self, step: Step, context: Context, *, size: int) -> list[Entry]:
+        people = self.people(step, context)
+        if people is None:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT qaid FROM ({people.sql}) AS one (qaid) ORDER BY qaid LIMIT %s",
+                [*people.params, size],
+            )
+            return [Entry(qaid) for (qaid,) in cursor.fetchall()]
 
     def opening(self, step: Step, context: Context) -> Opening:
         config = AudienceConfig.from_json(step.config)

@@ -1,10 +1,12 @@
 """The start with a behaviour event: each person who reports it, when the conditions hold."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Self
 
+from django.db import connection
 from django.db.models import TextChoices
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -12,6 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from identity import audience_rules, conditions
 from journeys.component import (
     Context,
+    Entry,
     Needs,
     Opening,
     PeopleQuery,
@@ -26,6 +29,7 @@ from webhooks.rendering import Source
 
 MAX_CONDITIONS: Final = 20
 MAX_REENTRY_DAYS: Final = 3650
+WEEK_DAYS: Final = 7
 
 
 class Match(TextChoices):
@@ -200,9 +204,77 @@ class EventStart(StartComponent):
         sql, params = audience_rules.people_sql(event_type=event_type, now=context.now)
         return PeopleQuery(sql, list(params))
 
+    def entries(self, step: Step, context: Context) -> PeopleQuery | None:
+        """Return the events of the last 30 days that the conditions let through."""
+        return self._matching(step, context, days=audience_rules.EVENT_PEOPLE_DAYS)
+
+    def samples(self, step: Step, context: Context, *, size: int) -> list[Entry]:
+        """Return the latest events that the conditions let through."""
+        matching = self._matching(
+            step,
+            context,
+            days=audience_rules.EVENT_PEOPLE_DAYS,
+            columns=", e.event_id, e.occurred_at",
+        )
+        if matching is None:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"{matching.sql} ORDER BY e.occurred_at DESC, e.event_id LIMIT %s",
+                [*matching.params, size],
+            )
+            return [
+                Entry(qaid, event_id, occurred_at, json.loads(attributes))
+                for qaid, attributes, event_id, occurred_at in cursor.fetchall()
+            ]
+
+    def expected_a_day(self, step: Step, context: Context) -> float | None:
+        matching = self._matching(step, context, days=WEEK_DAYS)
+        if matching is None:
+            return None
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM ({matching.sql}) AS matching", matching.params)
+            (count,) = cursor.fetchone()
+        return float(count) / WEEK_DAYS
+
+    def _matching(
+        self, step: Step, context: Context, *, days: int, columns: str = ""
+    ) -> PeopleQuery | None:
+        """Return the events of the last days that the conditions let through, re-entry aside."""
+        config = EventConfig.from_json(step.config)
+        if config.event_type not in context.event_types:
+            return None
+        where, params = _conditions_sql(config, attribute_types(context, config.event_type))
+        sql = (
+            f"SELECT coalesce(f.merged_into_id, f.qaid), e.attributes{columns}"
+            " FROM identity_event e JOIN identity_profile f ON f.qaid = e.profile_id"
+            " WHERE e.event_type_id = %s AND e.occurred_at > %s AND e.occurred_at <= %s"
+            f" AND {where}"
+        )
+        since = context.now - timedelta(days=days)
+        return PeopleQuery(sql, [config.event_type, since, context.now, *params])
+
     def opening(self, step: Step, context: Context) -> Opening:
         config = EventConfig.from_json(step.config)
         return Opening(is_event=True, starts_at=context.now, event_type_id=config.event_type)
+
+
+def _conditions_sql(config: EventConfig, types: Mapping[str, str]) -> tuple[str, list[Any]]:
+    parts: list[tuple[str, list[Any]]] = []
+    for condition in config.conditions:
+        value_type = types.get(condition.attribute)
+        if value_type is None or condition.op not in conditions.OPERATORS[value_type]:
+            parts.append(("false", []))
+            continue
+        column = conditions.Column("e.attributes", condition.attribute)
+        parts.append(
+            conditions.build(
+                column, value_type=value_type, operator=condition.op, value=condition.value
+            )
+        )
+    glue = " AND " if config.match == Match.ALL else " OR "
+    sql = glue.join(part for part, _params in parts) or "true"
+    return f"({sql})", [param for _sql, params in parts for param in params]
 
 
 def attribute_types(context: Context, event_type: int | None) -> dict[str, str]:

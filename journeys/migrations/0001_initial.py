@@ -292,9 +292,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="journey",
-            index=models.Index(
-                fields=["workspace", "-changed_at"], name="journeys_journey_recent"
-            ),
+            index=models.Index(fields=["workspace", "-changed_at"], name="journeys_journey_recent"),
         ),
         migrations.AddIndex(
             model_name="journey",
@@ -327,9 +325,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(
-                condition=models.Q(
-                    ("is_event", True), ("state__in", ["running", "paused"])
-                ),
+                condition=models.Q(("is_event", True), ("state__in", ["running", "paused"])),
                 fields=["event_type"],
                 name="journeys_run_listening",
             ),

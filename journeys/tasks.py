@@ -1,0 +1,33 @@
+"""Celery's part in planning: hints that shorten a wait. Lost or doubled, they change nothing."""
+
+import time
+from typing import Final
+
+from celery import shared_task
+from django.utils import timezone
+
+from webhooks.tasks import HINT_SECONDS, publish
+
+# A process gives no more hints than planners sweep by themselves.
+HINT_EVERY_SECONDS: Final = 0.2
+
+
+class _Last:
+    """When this process gave its last hint."""
+
+    at = float("-inf")
+
+
+def hint() -> None:
+    """Say that a run may have to start, or people may have to be handed on."""
+    if time.monotonic() - _Last.at >= HINT_EVERY_SECONDS:
+        _Last.at = time.monotonic()
+        publish(sweep)
+
+
+@shared_task(ignore_result=True, expires=HINT_SECONDS, queue="plan")
+def sweep() -> None:
+    """Sweep once, as a planner does five times a second by itself."""
+    from journeys import runner
+
+    runner.sweep(now=timezone.now())
