@@ -192,6 +192,11 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "misc"
+# Planning never stands in the way of sending.
+CELERY_TASK_ROUTES = {
+    "journeys.tasks.sweep": {"queue": "plan"},
+    "webhooks.tasks.drain_lane": {"queue": "send"},
+}
 CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

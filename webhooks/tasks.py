@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import structlog
-from celery import shared_task
+from celery import Task, shared_task
 from django.utils import timezone
-from kombu.exceptions import KombuError
 
-log = structlog.get_logger(__name__)
+from qa_webhook import hints
 
 # After an outage stale hints must evaporate, not stampede.
 HINT_SECONDS = 30
@@ -18,17 +16,12 @@ def hint(webhook_id: int) -> None:
     publish(drain_lane, webhook_id)
 
 
-def publish(task: Any, *arguments: int) -> bool:
+def publish(task: "Task[..., Any]", *arguments: int) -> bool:
     """Publish a hint without ever failing or hanging its caller."""
-    try:
-        task.apply_async(arguments, expires=HINT_SECONDS, retry=False)
-    except (KombuError, OSError) as error:
-        log.warning("hint_not_published", task=task.name, error=type(error).__name__)
-        return False
-    return True
+    return hints.hint(task, *arguments)
 
 
-@shared_task(ignore_result=True, expires=HINT_SECONDS, queue="send")
+@shared_task(ignore_result=True, expires=HINT_SECONDS)
 def drain_lane(webhook_id: int) -> None:
     """Send what is due of one webhook for at most 20 s."""
     from webhooks import engine
@@ -36,7 +29,7 @@ def drain_lane(webhook_id: int) -> None:
     engine.drain(webhook_id=webhook_id)
 
 
-@shared_task(ignore_result=True, queue="misc")
+@shared_task(ignore_result=True)
 def keep_partitions() -> None:
     """Make the days ahead that deliveries will be planned on."""
     from webhooks import partitions

@@ -9,7 +9,7 @@ import time
 import urllib.request
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 from urllib.error import URLError
 
@@ -100,10 +100,13 @@ class Command(BaseCommand):
         loading = subprocess.Popen(
             _manage("load_demo"), env=environment, stdout=subprocess.PIPE, text=True
         )
-        for line in loading.stdout or ():
-            self.stdout.write(line, ending="")
-            if "@" in line:
-                self._logins.append(line.rstrip())
+        with loading.stdout or nullcontext(()) as lines:
+            for line in lines:
+                # Its last words are the log-ins; they are shown when there is something to enter.
+                if self._logins or line.startswith("Log in at"):
+                    self._logins.append(line.rstrip())
+                else:
+                    self.stdout.write(line, ending="")
         if loading.wait():
             raise CommandError("The demo could not be loaded; the reason is above.")
 
