@@ -222,7 +222,7 @@ def refusal(host: str, port: int, *, scheme: str = "https", rules: Policy) -> Re
 
 
 def _is_refused(address: Address) -> bool:
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+    if isinstance(address, IPv6Address) and (address.ipv4_mapped or address in _NAT64):
         return False  # Judged by its IPv4 form.
     return (
         any(address in each for each in REFUSED if each.version == address.version)
@@ -286,7 +286,7 @@ def _split(text: str) -> tuple[str, str, int, str]:
     if parts.fragment or text.endswith("#"):
         message = _("The URL ends with a part after “#”, which is never sent. Remove it.")
         raise ValidationError(message, "url_fragment")
-    if port == 0 or not host:
+    if port == 0 or not host or ("[" in parts.netloc and ":" not in host):
         raise malformed
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
     query = quote(parts.query, safe="/%?:@!$&'()*+,;=-._~")
