@@ -6,3 +6,6 @@ class WorkspacesConfig(AppConfig):
     name = "workspaces"
     verbose_name = _("Workspace")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from workspaces import api_schema  # noqa: F401 - registers itself
