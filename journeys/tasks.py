@@ -25,7 +25,7 @@ def hint() -> None:
         publish(sweep)
 
 
-@shared_task(ignore_result=True, expires=HINT_SECONDS, queue="plan")
+@shared_task(ignore_result=True, expires=HINT_SECONDS)
 def sweep() -> None:
     """Sweep once, as a planner does five times a second by itself."""
     from journeys import runner

@@ -210,6 +210,10 @@ _over_redis = urlsplit(CELERY_BROKER_URL).scheme.startswith(("redis", "valkey"))
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {} if _over_redis else {"confirm_publish": True}
 CELERY_WORKER_DISABLE_PREFETCH = _over_redis
 
+# -- The sender: webhooks.lines.Options by name, as JSON; the defaults are for real use ------------
+
+SENDER_OPTIONS: dict[str, Any] = env.json("SENDER_OPTIONS", default={})
+
 # -- Log-in ----------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "workspaces.User"

@@ -2,7 +2,8 @@
 
 import json
 import time
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -136,7 +137,7 @@ def claim_messages(
     return messages, token, began
 
 
-def record_unknown(cursor: CursorWrapper, rows: list[tuple[object, str, str, int]]) -> None:
+def record_unknown(cursor: CursorWrapper, rows: Sequence[tuple[date, str, str, int]]) -> None:
     """Write an attempt of unknown outcome for each (day, delivery id, message id, number)."""
     if rows:
         cursor.execute(_UNKNOWN_ATTEMPTS, [list(column) for column in zip(*rows, strict=True)])

@@ -6,6 +6,7 @@ All of it sets flags that senders read before each request; none of it takes a l
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
@@ -87,7 +88,7 @@ def resume(*, webhook: Webhook, actor: "User | None", now: datetime) -> bool:
     WebhookControl.objects.filter(webhook=webhook).update(misconfigured_in_a_row=0)
     waiting = Message.objects.filter(webhook=webhook, expires_at__isnull=False)
     waiting.update(expires_at=F("expires_at") + (now - control.changed_at))
-    transaction.on_commit(lambda: tasks.hint(webhook.pk))
+    transaction.on_commit(partial(tasks.hint, webhook.pk))
     return True
 
 
@@ -176,8 +177,7 @@ def resume_plans(plan_ids: Sequence[int], *, responsible: "User | None", now: da
         Plan.objects.filter(pk=plan.pk).update(
             state=PlanState.ACTIVE, pause_reason="", paused_at=None, responsible=responsible
         )
-        webhook_id = plan.webhook_id
-        transaction.on_commit(lambda webhook_id=webhook_id: tasks.hint(webhook_id))
+        transaction.on_commit(partial(tasks.hint, plan.webhook_id))
         resumed += 1
     return resumed
 

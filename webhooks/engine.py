@@ -7,16 +7,18 @@ the broker only shortens the wait.
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
 
 from webhooks import (
     claiming,
     closing,
     control,
+    partitions,
     preparing,
     rates,
     rebuilding,
@@ -31,6 +33,8 @@ from webhooks.intake import LEFT_OVER_SECONDS, Intake
 from webhooks.leases import Keeper
 from webhooks.lines import Line, Options
 from webhooks.models import Plan
+from webhooks.outcomes import Repack
+from webhooks.plans import CompiledPlan
 from webhooks.signals import deliveries_settled
 from webhooks.transport import Answer, CurlTransport, Request, Transport
 from webhooks.work import Clock, Envelope, Held, Recipient, Tried
@@ -40,6 +44,7 @@ log = structlog.get_logger(__name__)
 # The longest a sender waits for the network before it looks after everything else.
 POLL_SECONDS: Final = 0.02
 HOUSEKEEPING_SECONDS: Final = 1.0
+PARTITIONS_SECONDS: Final = 3_600.0
 # After the database was gone, the first try to reach it again, doubling up to the second.
 BACK_OFF_SECONDS: Final = (0.2, 5.0)
 # At most so many intents are written before their sockets open.
@@ -63,6 +68,8 @@ class Sender:
         self.transport = transport or CurlTransport(slots=self.options.slots)
         self.settled = 0
         self.is_stopping = False
+        # Asked each second: a child whose parent is gone ends.
+        self.is_wanted: Callable[[], bool] = lambda: True
         self._clock = Clock()
         self._keeper = Keeper(self.options.lease_seconds)
         self._intake = Intake(
@@ -77,7 +84,7 @@ class Sender:
         self._flush_at = 0.0
         self._flags: dict[int, Flags] = {}
         self._flags_at = 0.0
-        self._housekeeping_at = 0.0
+        self._housekeeping_at = self._partitions_at = 0.0
         self._down_until = 0.0
         self._back_off = BACK_OFF_SECONDS[0]
 
@@ -87,7 +94,7 @@ class Sender:
         self._keeper.start()
 
     def run(self, *, seconds: float | None = None) -> None:
-        """Send until ``stop`` is called, or for so long; then finish what is open and hand back the rest."""
+        """Send until ``stop`` is called, or for so long; then end what is open, hand back the rest."""
         self.start()
         until = None if seconds is None else time.monotonic() + seconds
         try:
@@ -99,7 +106,7 @@ class Sender:
             self.close()
 
     def drain(self, *, seconds: float) -> int:
-        """Send what is due until there is nothing left or the time is over; return the people settled."""
+        """Send until nothing is due or the time is over; return the number of people settled."""
         self.start()
         until = time.monotonic() + seconds
         try:
@@ -150,7 +157,7 @@ class Sender:
         return bool(self._pending) or any(line.holds for line in self._intake.lines.values())
 
     @contextlib.contextmanager
-    def _surviving(self):  # type: ignore[no-untyped-def]
+    def _surviving(self) -> Iterator[None]:
         """Outlive a database that went away: connect anew after a while, with everything kept."""
         try:
             yield
@@ -173,8 +180,13 @@ class Sender:
                 self._intake.refresh(line)
         if now >= self._housekeeping_at:
             self._housekeeping_at = now + HOUSEKEEPING_SECONDS
+            if not self.is_wanted():
+                self.stop()
             closing.close_cancelled()
             redelivery.work()
+        if now >= self._partitions_at:
+            self._partitions_at = now + PARTITIONS_SECONDS
+            partitions.ensure_ahead(now=timezone.now())
         self._let_go()
         if not self.is_stopping:
             self._intake.take()
@@ -189,7 +201,7 @@ class Sender:
         self._flags = control.read_flags(sorted(plans)) if plans else {}
 
     @staticmethod
-    def _plans_of(held: Held) -> list:  # type: ignore[type-arg]
+    def _plans_of(held: Held) -> list[CompiledPlan]:
         if held.plan is not None:
             return [held.plan]
         return [envelope.plan for envelope in held.ready]
@@ -221,7 +233,8 @@ class Sender:
             with connection.cursor() as cursor:
                 claiming.hand_back_messages(cursor, held.lease.ids, held.lease.token)
             return
-        assert held.plan is not None
+        if held.plan is None:
+            return
         flags = self._flag(held.plan.id)
         if flags.plan == PlanState.CANCELLED:
             closing.close_held(
@@ -236,9 +249,7 @@ class Sender:
             with connection.cursor() as cursor:
                 delay = LEFT_OVER_SECONDS if held.is_left_over else 0.0
                 claiming.hand_back_chunk(cursor, held.chunk_id, held.lease.token, delay=delay)
-        deliveries_settled.send(
-            sender=Plan, plan_ids=[held.plan.id], chunk_ids=[held.chunk_id]
-        )
+        deliveries_settled.send(sender=Plan, plan_ids=[held.plan.id], chunk_ids=[held.chunk_id])
 
     # --- Sending ----------------------------------------------------------------------------------
 
@@ -303,7 +314,7 @@ class Sender:
         return True
 
     def _open_with_intent(self, line: Line, held: Held) -> None:
-        """Write who may be open before they are; a chunk that kills senders has the process to itself."""
+        """Write who may be open before they are; a chunk that kills senders is alone."""
         if held.is_alone and self.transport.open:
             return
         limit = 1 if held.is_alone else min(line.slots - line.open, self.transport.free)
@@ -316,9 +327,7 @@ class Sender:
         if not chosen:
             return
         reason = preparing.INTENT_ONCE if line.target.at_most_once else preparing.INTENT_ALONE
-        for envelope in settling.write_intents(
-            held, chosen, reason=reason, now=self._clock.now()
-        ):
+        for envelope in settling.write_intents(held, chosen, reason=reason, now=self._clock.now()):
             self._submit(line, envelope)
 
     def _submit(self, line: Line, envelope: Envelope) -> None:
@@ -366,7 +375,7 @@ class Sender:
             line.is_run_broken = True
         self._record(tried)
 
-    def _repack(self, envelope: Envelope):  # type: ignore[no-untyped-def]
+    def _repack(self, envelope: Envelope) -> Repack:
         def repack(message_id: str, recipients: Sequence[Recipient]) -> bytes:
             if envelope.is_stored:
                 recipients = rebuilding.read(
@@ -378,9 +387,7 @@ class Sender:
 
     def _stop_webhook(self, line: Line, envelope: Envelope, verdict: Verdict) -> None:
         """Pause or disable the webhook; the message waits as if it had not been tried."""
-        state = (
-            WebhookState.DISABLED if verdict.action is Action.DISABLE else WebhookState.PAUSED
-        )
+        state = WebhookState.DISABLED if verdict.action is Action.DISABLE else WebhookState.PAUSED
         with self._surviving():
             settling.take_back([envelope])
             if control.stop_by_engine(
@@ -402,8 +409,7 @@ class Sender:
         if not self._pending:
             return False
         return (
-            self._pending_people >= self.options.flush_people
-            or time.monotonic() >= self._flush_at
+            self._pending_people >= self.options.flush_people or time.monotonic() >= self._flush_at
         )
 
     def _flush(self) -> None:
@@ -427,7 +433,7 @@ class Sender:
 
     @staticmethod
     def _has_later(tried: Sequence[Tried]) -> bool:
-        """Tell whether people of chunks that nobody holds ended; a held one is told of at its end."""
+        """Tell whether people of chunks that nobody holds ended; held ones are told of later."""
         return any(each.envelope is not None and each.envelope.is_stored for each in tried)
 
     def _note_misconfigured(self) -> None:
@@ -455,359 +461,6 @@ class Sender:
             held.ready.clear()
 
 
-def drain(self, *, seconds: float) -> int:
-        """Send what is due until there is nothing left or the time is over; return the people settled."""
-        self.start()
-        until = time.monotonic() + seconds
-        try:
-            while time.monotonic() < until and not self.is_stopping:
-                if not self.turn() and not self._lines_hold_work():
-                    break
-            self.finish()
-        finally:
-            self.close()
-        return self.settled
-
-    def stop(self) -> None:
-        """Claim nothing more; ``run`` returns when what is open has been settled."""
-        self.is_stopping = True
-
-    def turn(self) -> bool:
-        """Do one round of everything; return whether there is anything in our hands."""
-        is_up = time.monotonic() >= self._down_until
-        if is_up:
-            with self._surviving():
-                self._look_after()
-        self._send()
-        if is_up and self._is_flush_due():
-            with self._surviving():
-                self._flush()
-        return self._lines_hold_work()
-
-    def finish(self) -> None:
-        """Open nothing more, settle what is open, hand back the rest."""
-        for line in self._intake.lines.values():
-            for held in line.holds:
-                held.ready.clear()
-        while self.transport.open or self._pending:
-            self._collect(POLL_SECONDS)
-            if self._pending and time.monotonic() >= self._down_until:
-                with self._surviving():
-                    self._flush()
-        with self._surviving():
-            self._let_go()
-            for line in list(self._intake.lines.values()):
-                self._intake.close(line)
-
-    def close(self) -> None:
-        self._keeper.stop()
-        self.transport.close()
-
-    def _lines_hold_work(self) -> bool:
-        return bool(self._pending) or any(line.holds for line in self._intake.lines.values())
-
-    @contextlib.contextmanager
-    def _surviving(self):  # type: ignore[no-untyped-def]
-        """Outlive a database that went away: connect anew after a while, with everything kept."""
-        try:
-            yield
-            self._back_off = BACK_OFF_SECONDS[0]
-        except _DATABASE_ERRORS as error:
-            log.warning("database_away", error=type(error).__name__, seconds=self._back_off)
-            with contextlib.suppress(*_DATABASE_ERRORS):
-                connection.close()
-            self._down_until = time.monotonic() + self._back_off
-            self._back_off = min(self._back_off * 2, BACK_OFF_SECONDS[1])
-
-    # --- Looking after what is held ---------------------------------------------------------------
-
-    def _look_after(self) -> None:
-        now = time.monotonic()
-        if now >= self._flags_at:
-            self._flags_at = now + self.options.flags_seconds
-            self._read_flags()
-            for line in self._intake.lines.values():
-                self._intake.refresh(line)
-        if now >= self._housekeeping_at:
-            self._housekeeping_at = now + HOUSEKEEPING_SECONDS
-            closing.close_cancelled()
-            redelivery.work()
-        self._let_go()
-        if not self.is_stopping:
-            self._intake.take()
-
-    def _read_flags(self) -> None:
-        plans = {
-            plan.id
-            for line in self._intake.lines.values()
-            for held in line.holds
-            for plan in self._plans_of(held)
-        }
-        self._flags = control.read_flags(sorted(plans)) if plans else {}
-
-    @staticmethod
-    def _plans_of(held: Held) -> list:  # type: ignore[type-arg]
-        if held.plan is not None:
-            return [held.plan]
-        return [envelope.plan for envelope in held.ready]
-
-    def _flag(self, plan_id: int) -> Flags:
-        found = self._flags.get(plan_id)
-        if found is None:
-            found = self._flags.setdefault(
-                plan_id, control.read_flags([plan_id]).get(plan_id, Flags(plan=PlanState.CANCELLED))
-            )
-        return found
-
-    def _let_go(self) -> None:
-        """Release claims that are done, lost, paused or cancelled, once nothing of them is open."""
-        for line in self._intake.lines.values():
-            for held in list(line.holds):
-                if held.lease.lost or self.is_stopping:
-                    held.ready.clear()
-                if held.ready or not held.is_idle:
-                    continue
-                line.holds.remove(held)
-                self._release(held)
-
-    def _release(self, held: Held) -> None:
-        self._keeper.release(held.lease)
-        if held.lease.lost:
-            return
-        if not held.chunk_id:
-            with connection.cursor() as cursor:
-                claiming.hand_back_messages(cursor, held.lease.ids, held.lease.token)
-            return
-        assert held.plan is not None
-        flags = self._flag(held.plan.id)
-        if flags.plan == PlanState.CANCELLED:
-            closing.close_held(
-                held.chunk_id, held.lease.token, to=StateByte.CANCELLED, reason="cancelled"
-            )
-        elif flags.send_until is not None and flags.send_until <= self._clock.now():
-            closing.close_held(
-                held.chunk_id, held.lease.token, to=StateByte.EXPIRED, reason="send_until"
-            )
-        else:
-            # A chunk with nobody left to send to is not touched by this.
-            with connection.cursor() as cursor:
-                delay = LEFT_OVER_SECONDS if held.is_left_over else 0.0
-                claiming.hand_back_chunk(cursor, held.chunk_id, held.lease.token, delay=delay)
-        deliveries_settled.send(
-            sender=Plan, plan_ids=[held.plan.id], chunk_ids=[held.chunk_id]
-        )
-
-    # --- Sending ----------------------------------------------------------------------------------
-
-    def _send(self) -> None:
-        is_up = time.monotonic() >= self._down_until
-        for line in list(self._intake.lines.values()):
-            # While the database is away nothing new is opened: it could not be settled.
-            if is_up and not self.is_stopping and line.holds:
-                with self._surviving():
-                    self._open(line)
-        wait = POLL_SECONDS
-        if self._pending:
-            wait = min(wait, max(0.0, self._flush_at - time.monotonic()))
-        if not self.transport.open and self._lines_hold_work():
-            time.sleep(min(wait, 0.005))  # For a token, a lease or the database.
-        self._collect(wait)
-
-    def _open(self, line: Line) -> None:
-        slots = line.slots
-        target = line.target
-        for held, ready in line.queues():
-            if line.open >= slots or not self.transport.free:
-                return
-            if held.lease.left() <= target.timeout + self.options.margin_seconds:
-                continue
-            if held.is_alone or target.at_most_once:
-                self._open_with_intent(line, held)
-                continue
-            while ready and line.open < slots and self.transport.free:
-                envelope = ready[0]
-                if not self._may_open(held, envelope) or not self._has_token(line):
-                    break
-                ready.popleft()
-                self._submit(line, envelope)
-
-    def _may_open(self, held: Held, envelope: Envelope) -> bool:
-        """Read the flags; what may not be sent any more leaves our hands."""
-        flags = self._flag(envelope.plan.id)
-        late = flags.send_until is not None and flags.send_until <= self._clock.now()
-        if flags.may_send and not late:
-            return True
-        if held.chunk_id:
-            held.ready.clear()
-        else:
-            held.ready.remove(envelope)
-        return False
-
-    def _has_token(self, line: Line) -> bool:
-        rate = line.target.rate_per_second
-        if rate is None:
-            return True
-        if line.tokens < 1:
-            now = time.monotonic()
-            if now < line.tokens_at:
-                return False
-            line.tokens_at = now + 0.02
-            wanted = max(1, min(line.slots, rate // 20))
-            line.tokens += rates.take(line.webhook_id, rate=rate, wanted=wanted)
-        if line.tokens < 1:
-            return False
-        line.tokens -= 1
-        return True
-
-    def _open_with_intent(self, line: Line, held: Held) -> None:
-        """Write who may be open before they are; a chunk that kills senders has the process to itself."""
-        if held.is_alone and self.transport.open:
-            return
-        limit = 1 if held.is_alone else min(line.slots - line.open, self.transport.free)
-        chosen: list[Envelope] = []
-        while held.ready and len(chosen) < min(limit, INTENTS_AT_ONCE):
-            envelope = held.ready[0]
-            if not self._may_open(held, envelope) or not self._has_token(line):
-                break
-            chosen.append(held.ready.popleft())
-        if not chosen:
-            return
-        reason = preparing.INTENT_ONCE if line.target.at_most_once else preparing.INTENT_ALONE
-        for envelope in settling.write_intents(
-            held, chosen, reason=reason, now=self._clock.now()
-        ):
-            self._submit(line, envelope)
-
-    def _submit(self, line: Line, envelope: Envelope) -> None:
-        target = line.target
-        now = self._clock.now()
-        timestamp = int(now.timestamp())
-        signature = (
-            target.signer.sign(envelope.id, timestamp, envelope.body) if target.signer else None
-        )
-        envelope.opened_at = now
-        envelope.held.open += 1
-        line.open += 1
-        request = Request(
-            url=target.url,
-            headers=target.lines(envelope.plan) + message_lines(envelope.id, timestamp, signature),
-            body=envelope.body,
-            timeout=target.timeout,
-            recipients=len(envelope.recipients),
-            fresh=target.at_most_once,
-        )
-        self.transport.submit(request, envelope)
-
-    # --- Answers ----------------------------------------------------------------------------------
-
-    def _collect(self, wait: float) -> None:
-        for answer in self.transport.poll(wait):
-            self._answered(answer)
-
-    def _answered(self, answer: Answer) -> None:
-        envelope: Envelope = answer.token
-        line = self._intake.lines[envelope.held.webhook_id]
-        line.open -= 1
-        envelope.held.open -= 1
-        tried, verdict = line.judge.judge(
-            envelope, answer, now=self._clock.now(), repack=self._repack(envelope)
-        )
-        if verdict.action in (Action.PAUSE, Action.DISABLE):
-            self._stop_webhook(line, envelope, verdict)
-            return
-        if verdict.action is Action.WAIT:
-            line.misconfigured += 1
-            line.pause_at = verdict.pause_at
-        else:
-            line.misconfigured = 0
-            line.is_run_broken = True
-        self._record(tried)
-
-    def _repack(self, envelope: Envelope):  # type: ignore[no-untyped-def]
-        def repack(message_id: str, recipients: Sequence[Recipient]) -> bytes:
-            if envelope.is_stored:
-                recipients = rebuilding.read(
-                    envelope.day, [each.delivery_id for each in recipients]
-                )
-            return rebuilding.body(envelope.plan, message_id, recipients)
-
-        return repack
-
-    def _stop_webhook(self, line: Line, envelope: Envelope, verdict: Verdict) -> None:
-        """Pause or disable the webhook; the message waits as if it had not been tried."""
-        state = (
-            WebhookState.DISABLED if verdict.action is Action.DISABLE else WebhookState.PAUSED
-        )
-        with self._surviving():
-            settling.take_back([envelope])
-            if control.stop_by_engine(
-                line.webhook_id, state=state, reason=verdict.reason, now=self._clock.now()
-            ):
-                log.warning("webhook_stopped", webhook=line.webhook_id, reason=verdict.reason)
-        self._drop(line)
-
-    # --- Flushing ---------------------------------------------------------------------------------
-
-    def _record(self, tried: Tried) -> None:
-        if not self._pending:
-            self._flush_at = time.monotonic() + self.options.flush_seconds
-        self._pending.append(tried)
-        self._pending_people += len(tried.endings)
-        tried.held.unsettled += 1
-
-    def _is_flush_due(self) -> bool:
-        if not self._pending:
-            return False
-        return (
-            self._pending_people >= self.options.flush_people
-            or time.monotonic() >= self._flush_at
-        )
-
-    def _flush(self) -> None:
-        """Settle everything that has come in; what fails here is settled again, and counts once."""
-        flushing = self._pending
-        settled = settling.settle(flushing)
-        self._pending = []
-        self._pending_people = 0
-        for tried in flushing:
-            tried.held.unsettled -= 1
-        self.settled += settled.people
-        if settled.late:
-            log.warning("late_answers", people=settled.late)
-        by_plan: dict[int, list[int]] = {}
-        for plan_id, chunk_id in settled.ended if self._has_later(flushing) else ():
-            by_plan.setdefault(plan_id, []).append(chunk_id)
-        if by_plan:
-            chunk_ids = sorted(chunk for found in by_plan.values() for chunk in found)
-            deliveries_settled.send(sender=Plan, plan_ids=sorted(by_plan), chunk_ids=chunk_ids)
-        self._note_misconfigured()
-
-    @staticmethod
-    def _has_later(tried: Sequence[Tried]) -> bool:
-        """Tell whether people of chunks that nobody holds ended; a held one is told of at its end."""
-        return any(each.envelope is not None and each.envelope.is_stored for each in tried)
-
-    def _note_misconfigured(self) -> None:
-        for line in self._intake.lines.values():
-            new = line.misconfigured - line.misconfigured_noted
-            if new <= 0:
-                continue
-            is_continued = line.misconfigured_noted > 0
-            line.misconfigured_noted = line.misconfigured
-            if control.note_misconfigured(
-                line.webhook_id, run=new, is_continued=is_continued, pause_at=line.pause_at
-            ):
-                control.stop_by_engine(
-                    line.webhook_id,
-                    state=WebhookState.PAUSED,
-                    reason=control.MISCONFIGURED,
-                    now=self._clock.now(),
-                )
-                self._flags_at = 0.0
-                for held in line.holds:
-                    held.ready.clear()
-
-
 def drain(*, webhook_id: int | None = None, seconds: float = 20.0) -> int:
-    """Send what is due, of one webhook or of all, for at most so long; return the people settled."""
+    """Send what is due, of one webhook or of all; return the number of people settled."""
     return Sender(webhook_id=webhook_id).drain(seconds=seconds)

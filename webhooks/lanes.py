@@ -48,7 +48,7 @@ def take(
 ) -> list[int]:
     """Take up to ``wanted`` free lanes of a webhook; return their numbers."""
     count = count_of(concurrency)
-    values = {
+    values: dict[str, str | int | float] = {
         "webhook": webhook_id,
         "count": count,
         "wanted": wanted,

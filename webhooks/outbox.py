@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from django.db import connection, transaction
@@ -76,6 +77,5 @@ def submit(*, plan: Plan, chunks: Sequence[NewChunk], now: datetime) -> int:
             page_size=200,
             fetch=True,
         )
-    webhook_id = plan.webhook_id
-    transaction.on_commit(lambda: tasks.hint(webhook_id))
+    transaction.on_commit(partial(tasks.hint, plan.webhook_id))
     return sum(size for (size,) in sizes)

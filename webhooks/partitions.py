@@ -12,7 +12,7 @@ from django.db import connection
 DAYS_AHEAD: Final = 14
 
 
-class NoPartition(Exception):
+class NoPartition(Exception):  # noqa: N818 - it says what is wrong
     """The day has no partition, so nothing can be planned on it: the schedule is behind."""
 
     def __init__(self, day: date) -> None:
@@ -51,8 +51,8 @@ def require(day: date) -> None:
         raise NoPartition(day)
 
 
-def drop_before(*, day: date) -> list[date]:
-    """Drop the deliveries and attempts of all days before ``day`` whole; return the days."""
+def before(*, day: date) -> list[date]:
+    """Return the days before ``day`` that have partitions, the oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT to_date(substr(relname, 19), 'YYYY_MM_DD')"
@@ -62,7 +62,13 @@ def drop_before(*, day: date) -> list[date]:
             "   AND relname < %s ORDER BY relname",
             [f"webhooks_delivery_{day:%Y_%m_%d}"],
         )
-        days = [found for (found,) in cursor.fetchall()]
+        return [found for (found,) in cursor.fetchall()]
+
+
+def drop_before(*, day: date) -> list[date]:
+    """Drop the deliveries and attempts of all days before ``day`` whole; return the days."""
+    days = before(day=day)
+    with connection.cursor() as cursor:
         for found in days:
             cursor.execute("SELECT webhooks_partition_drop(%s)", [found])
     return days

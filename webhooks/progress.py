@@ -80,5 +80,5 @@ def counts(plan_ids: Sequence[int]) -> dict[int, Counts]:
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"plans": list(found)})
         for plan_id, *numbers, tallies in cursor.fetchall():
-            found[plan_id] = Counts(*map(int, numbers), tallies=json.loads(tallies))
+            found[plan_id] = Counts(*[int(each) for each in numbers], json.loads(tallies))
     return found

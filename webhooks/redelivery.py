@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -230,8 +231,7 @@ def _queue(
         )
     if job.ordered_by_id is not None:
         Plan.objects.filter(pk=plan_id).update(responsible_id=job.ordered_by_id)
-    webhook_id = plan.webhook_id
-    transaction.on_commit(lambda: tasks.hint(webhook_id))
+    transaction.on_commit(partial(tasks.hint, plan.webhook_id))
     return len(recipients)
 
 

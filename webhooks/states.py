@@ -1,8 +1,8 @@
-"""A chunk's people and counters while its row is locked: every change of a state goes through here."""
+"""A chunk's people and counters while its row is locked: every change of a state goes here."""
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from django.db.backends.utils import CursorWrapper
 
@@ -25,8 +25,8 @@ _COUNTERS: Final = (
 )
 
 _LOCK: Final = """
-SELECT id, plan_id, lease, lease_until > clock_timestamp(), states, queued, delivered, dead, expired,
-    cancelled, skipped, uncertain, unsent, unadvanced, tallies
+SELECT id, plan_id, lease, lease_until > clock_timestamp(), states, queued, delivered, dead,
+    expired, cancelled, skipped, uncertain, unsent, unadvanced, tallies
 FROM webhooks_chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE
 """
 
@@ -40,17 +40,17 @@ WHERE id = %s
 class ChunkStates:
     """The states, counters and tallies of one locked chunk row; ``store`` writes them back."""
 
-    def __init__(self, row: Sequence[object]) -> None:
+    def __init__(self, row: Sequence[Any]) -> None:
         chunk_id, plan_id, lease, is_live, states, *numbers, unsent, unadvanced, tallies = row
-        self.id = int(chunk_id)  # type: ignore[call-overload]
-        self.plan_id = int(plan_id)  # type: ignore[call-overload]
+        self.id: int = chunk_id
+        self.plan_id: int = plan_id
         self.lease = None if lease is None else str(lease)
         self.is_leased = bool(is_live)
-        self.states = bytearray(states)  # type: ignore[call-overload]
-        self._counts = dict(zip(_COUNTERS, numbers, strict=False))
-        self._unsent = unsent
-        self._unadvanced = unadvanced
-        self._tallies: dict[str, int] = json.loads(tallies)  # type: ignore[arg-type]
+        self.states = bytearray(states)
+        self._counts: dict[str, int] = dict(zip(_COUNTERS, numbers, strict=False))
+        self._unsent: int = unsent
+        self._unadvanced: int = unadvanced
+        self._tallies: dict[str, int] = json.loads(tallies)
         self.ended = False  # Whether somebody ended here and waits for the next step.
         self._changed = False
 
@@ -74,15 +74,15 @@ class ChunkStates:
         if before == to:
             return
         counts = self._counts
-        counts[_COUNTERS[before]] -= 1  # type: ignore[operator]
-        counts[_COUNTERS[to]] += 1  # type: ignore[operator]
-        self._unsent += (to == _QUEUED) - (before == _QUEUED)  # type: ignore[operator]
+        counts[_COUNTERS[before]] -= 1
+        counts[_COUNTERS[to]] += 1
+        self._unsent += (to == _QUEUED) - (before == _QUEUED)
         self.states[position] = to | byte & _FLAG
         self._changed = True
         if not byte & _FLAG:
             now_ended = to not in (_QUEUED, _WAITING)
             was_ended = before not in (_QUEUED, _WAITING)
-            self._unadvanced += now_ended - was_ended  # type: ignore[operator]
+            self._unadvanced += now_ended - was_ended
             self.ended = self.ended or now_ended
         if reason:
             self.tally(f"{_COUNTERS[to]}:{reason}")

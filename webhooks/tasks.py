@@ -1,22 +1,23 @@
-"""Celery's part: hints that shorten a wait. Lost, doubled or late, they change nothing else."""
+"""Celery's part in sending: hints that shorten a wait. Lost or doubled, they change nothing."""
 
-from typing import Any
+from typing import Any, Final
 
-from celery import Task, shared_task
+from celery import shared_task
 from django.utils import timezone
 
 from qa_webhook import hints
 
 # After an outage stale hints must evaporate, not stampede.
-HINT_SECONDS = 30
+HINT_SECONDS: Final = hints.EXPIRES_SECONDS
+DRAIN_SECONDS: Final = 20.0
 
 
 def hint(webhook_id: int) -> None:
-    """Say that something of a webhook may be due; swallowed and counted when the broker is away."""
+    """Say that something of a webhook may be due."""
     publish(drain_lane, webhook_id)
 
 
-def publish(task: "Task[..., Any]", *arguments: int) -> bool:
+def publish(task: Any, *arguments: int) -> bool:
     """Publish a hint without ever failing or hanging its caller."""
     return hints.hint(task, *arguments)
 
@@ -26,7 +27,7 @@ def drain_lane(webhook_id: int) -> None:
     """Send what is due of one webhook for at most 20 s."""
     from webhooks import engine
 
-    engine.drain(webhook_id=webhook_id)
+    engine.drain(webhook_id=webhook_id, seconds=DRAIN_SECONDS)
 
 
 @shared_task(ignore_result=True)
