@@ -1,4 +1,4 @@
-"""The demo's real part: the CDNOW customers and their purchases, moved so that the last one is today."""
+"""The demo's real part: the CDNOW customers and purchases, moved so that the last is today."""
 
 import csv
 import gzip
@@ -44,7 +44,7 @@ def purchases(now: datetime) -> Iterator[Purchase]:
     shift = now.astimezone(UTC).date() - LAST_DAY
     with gzip.open(DATA / "cdnow_purchases.csv.gz", "rt", newline="") as lines:
         for number, row in enumerate(csv.DictReader(lines), start=1):
-            day = datetime.strptime(row["date"], "%Y%m%d").date() + shift
+            day = date.fromisoformat(row["date"]) + shift
             at = datetime.combine(day, time(4), tzinfo=UTC) + timedelta(
                 seconds=number * 7919 % 72000
             )
@@ -59,18 +59,14 @@ def purchases(now: datetime) -> Iterator[Purchase]:
 
 def is_live(purchase: Purchase, now: datetime) -> bool:
     """Tell whether the demo reports this purchase through the HTTP API instead of importing it."""
-    return (
-        now.astimezone(UTC).date() - purchase.at.astimezone(UTC).date()
-    ).days < LIVE_DAYS
+    return (now.astimezone(UTC).date() - purchase.at.astimezone(UTC).date()).days < LIVE_DAYS
 
 
 def customers(now: datetime) -> list[Customer]:
     """Return the 23,570 customers in the order of their ids."""
     found: dict[str, Customer] = {}
     for purchase in purchases(now):
-        customer = found.setdefault(
-            purchase.customer_id, Customer(purchase.customer_id)
-        )
+        customer = found.setdefault(purchase.customer_id, Customer(purchase.customer_id))
         day = purchase.at.date()
         customer.orders += 1
         customer.cds += purchase.cds

@@ -1,0 +1,33 @@
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from journeys.demo import drawing, people, targets, tenant
+
+
+class Command(BaseCommand):
+    help = (
+        "Load the demo: an organization with three log-ins, the 23,570 CDNOW customers and their "
+        "purchases, three webhooks and two published journeys. What is there already is left "
+        "alone, so that running it again is cheap; the demo's receiver is told its keys anew."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = timezone.now()
+        made = tenant.make()
+        people.load(made, now=now, say=self._say)
+        webhooks = targets.register(made, receiver_url=settings.RECEIVER_URL, now=now)
+        targets.write_configuration(webhooks, site_url=settings.SITE_URL, now=now)
+        if not drawing.exists(made, drawing.AUDIENCE_JOURNEY):
+            drawing.coupons(made, webhooks, now=now)
+        if not drawing.exists(made, drawing.EVENT_JOURNEY):
+            drawing.calls(made, webhooks, now=now)
+        self.stdout.write(f"Log in at {settings.SITE_URL}/ with the password “{tenant.PASSWORD}”:")
+        for role, user in made.logins:
+            self.stdout.write(f"  {role:<14} {user.email}")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()

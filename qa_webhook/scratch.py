@@ -1,0 +1,87 @@
+"""A database of its own for one run of the demo or the benchmark; nothing else is touched.
+
+The owner makes, migrates and drops it; Django in this process, and every process started with
+the environment that is handed out, work on it as the run-time role.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import psycopg2
+from django.conf import settings
+from django.db import connection
+from psycopg2 import sql
+
+from qa_webhook import local
+
+
+@contextmanager
+def database(name: str) -> Iterator[dict[str, str]]:
+    """Connect Django to a new, migrated database; yield the environment for its processes."""
+    parts = {key: connection.settings_dict[key] for key in ("NAME", "USER", "PASSWORD")}
+    name = f"{parts['NAME']}_{name}_{os.getpid()}"
+    _execute("CREATE DATABASE {}", name)
+    try:
+        environment = _environment(name)
+        subprocess.run(
+            [sys.executable, str(local.BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"],
+            env={**environment, "DATABASE_ROLE": "owner"},
+            check=True,
+        )
+        runtime = settings.DATABASE_ROLES["runtime"]
+        _connect({"NAME": name, "USER": runtime["USER"], "PASSWORD": runtime["PASSWORD"]})
+        yield environment
+    finally:
+        _connect(parts)
+        _execute("DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _environment(name: str) -> dict[str, str]:
+    """Name everything that is generated for an embedded installation, since the URLs are named."""
+    return {
+        **os.environ,
+        "DATABASE_ROLE": "runtime",
+        "DATABASE_URL": _url("runtime", name),
+        "DATABASE_OWNER_URL": _url("owner", name),
+        "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
+        "SECRET_KEY": settings.SECRET_KEY,
+        "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
+        "DELIVERY_KEY": settings.DELIVERY_KEY_BASE64,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _url(role: str, name: str) -> str:
+    parts = settings.DATABASE_ROLES[role]
+    login = quote(parts["USER"], safe="")
+    if parts["PASSWORD"]:
+        login += ":" + quote(parts["PASSWORD"], safe="")
+    host = quote(parts["HOST"], safe="") + (f":{parts['PORT']}" if parts["PORT"] else "")
+    return f"postgresql://{login}@{host}/{name}"
+
+
+def _connect(parts: dict[str, str]) -> None:
+    connection.close()
+    connection.settings_dict.update(parts)
+
+
+def _execute(statement: str, name: str) -> None:
+    """Run a statement that no transaction may hold, as the owner, outside the database it names."""
+    parts = settings.DATABASE_ROLES["owner"]
+    session = psycopg2.connect(
+        host=parts["HOST"] or None,
+        port=parts["PORT"] or None,
+        user=parts["USER"],
+        password=parts["PASSWORD"] or None,
+        dbname="postgres",
+    )
+    session.autocommit = True
+    try:
+        with session.cursor() as cursor:
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(name)))
+    finally:
+        session.close()
