@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver
 from django.utils.translation import gettext_lazy as _
@@ -88,10 +88,12 @@ class ConsoleAdminSite(admin.AdminSite):
         return redirect("account_change_password")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Show and read times in the current workspace's zone."""
+        """Show times in the current workspace's zone; 403 for who may not enter at all."""
         guarded = super().admin_view(view, cacheable)
 
-        def in_zone(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def in_zone(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise PermissionDenied
             with current.locale(request, current.workspace(request)):
                 return current.rendered(guarded(request, *args, **kwargs))
 
