@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -123,9 +122,15 @@ class Transport(Protocol):
         """Give up what is open and close all connections."""
 
 
-@lru_cache(maxsize=1)
 def _ca_file() -> str:
     return str(getattr(settings, "EGRESS_CA_FILE", "") or certifi.where())
+
+
+class _Socket(socket.socket):
+    """pycurl duplicates the descriptor and drops the object: close this one without a warning."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class _Slot:
@@ -209,7 +214,7 @@ class _Slot:
         if why is not None:
             self.refusal = why
             return pycurl.SOCKET_BAD
-        return socket.socket(address.family, address.socktype, address.protocol)
+        return _Socket(address.family, address.socktype, address.protocol)
 
     def read_body(self, data: bytes) -> int | None:
         """Keep what comes in up to the limit; then end the transfer."""
