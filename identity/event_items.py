@@ -70,14 +70,14 @@ def event_id(value: Any) -> str:
         raise InvalidItemError(
             _("The event id is missing."), field="event_id", code="invalid_event_id"
         )
-    value = value.strip()
-    if len(value) > MAX_EVENT_ID_LENGTH or not value.isprintable():
+    name = value.strip()
+    if len(name) > MAX_EVENT_ID_LENGTH or not name.isprintable():
         raise InvalidItemError(
             _("An event id has at most 100 characters, none of them control characters."),
             field="event_id",
             code="invalid_event_id",
         )
-    return value
+    return name
 
 
 def attributes(known: KnownType, values: Any, *, is_text: bool, zone: tzinfo) -> str:

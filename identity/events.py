@@ -35,7 +35,7 @@ def store_history(cursor: CursorWrapper, *, workspace_id: int, now: datetime) ->
         f"INSERT INTO identity_event ({_COLUMNS}) {staged} ON CONFLICT DO NOTHING",
         {"workspace": workspace_id, "now": now},
     )
-    return cursor.rowcount
+    return int(cursor.rowcount)
 
 
 def store_live(cursor: CursorWrapper, *, workspace_id: int, now: datetime) -> set[str]:

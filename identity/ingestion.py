@@ -6,6 +6,7 @@ An event and its place in the queue are written in one transaction. Event ids ar
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
@@ -30,7 +31,8 @@ _PRUNE_ROWS: Final = 10_000
 Status = Literal["accepted", "duplicate", "rejected"]
 
 
-class ItemResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ItemResult:
     """The answer to one event, in the order they came."""
 
     index: int
@@ -61,10 +63,9 @@ class _LiveEvents(EventImporter):
         super().__init__(workspace=workspace, source=source, now=now)
         self.fresh: set[str] = set()
 
-    def stage_occurred(self, chunk: Chunk) -> Sequence[str | None]:
+    def stage_occurred(self, chunk: Chunk) -> Sequence[str]:
         staged = stage_times(chunk, OCCURRED_AT, zone=self.zone, now=self.now)
         oldest = self.now - REMEMBERED
-        occurred = []
         for place, moment in enumerate(staged):
             if moment and datetime.fromisoformat(moment) < oldest:
                 chunk.reject(
@@ -73,8 +74,7 @@ class _LiveEvents(EventImporter):
                     _("The event is older than 7 days. Import it from a file: import_events."),
                     "too_old",
                 )
-            occurred.append(moment or self.now.isoformat())
-        return occurred
+        return staged
 
     def write(self, cursor: CursorWrapper, report: ImportReport) -> None:
         self.record_identifiers(cursor)
@@ -152,7 +152,11 @@ def take(cursor: CursorWrapper, *, limit: int, now: datetime) -> list[Taken]:
         "   e.event_id, e.occurred_at, e.attributes::text",
         [now, limit],
     )
-    return sorted(Taken(*row[:-1], json.loads(row[-1])) for row in cursor.fetchall())
+    taken = [
+        Taken(pk, workspace, event_type, qaid, event_id, occurred_at, json.loads(attributes))
+        for pk, workspace, event_type, qaid, event_id, occurred_at, attributes in cursor.fetchall()
+    ]
+    return sorted(taken, key=lambda event: event.id)
 
 
 def prune(*, now: datetime) -> int:
@@ -166,8 +170,9 @@ def prune(*, now: datetime) -> int:
                 "  WHERE received_at < %s AND taken_at IS NOT NULL ORDER BY received_at LIMIT %s)",
                 [now - REMEMBERED - timedelta(days=1), _PRUNE_ROWS],
             )
-            pruned += cursor.rowcount
-            if cursor.rowcount < _PRUNE_ROWS:
+            deleted = int(cursor.rowcount)
+            pruned += deleted
+            if deleted < _PRUNE_ROWS:
                 return pruned
 
 

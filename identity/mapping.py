@@ -29,14 +29,14 @@ class Assigned:
     conflicts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mapper:
     """Assigns staged lines to people.
 
     ``types`` are the types in ID Mapping in the order of their priority: the type of slot v1,
     v2, … of the staging table. ``create`` makes people for unknown values; without it unknown
-    values stay nobody's and nothing is changed. ``many_new`` takes the lock
-    alone at once, since a look beforehand would find that it must be.
+    values stay nobody's and nothing is changed. ``many_new`` takes the lock alone at once,
+    since a look beforehand would find that it must be.
     """
 
     workspace: Workspace
@@ -44,25 +44,26 @@ class Mapper:
     data_source_id: int
     create: bool = True
     many_new: bool = False
+    # The slots that the batch in hand has values in.
+    _slots: Sequence[int] = ()
 
-    @property
-    def _slots(self) -> range:
-        return range(1, len(self.types) + 1)
+    def assign(
+        self, cursor: CursorWrapper, *, slots: Sequence[int], lines: bool = True, now: datetime
+    ) -> Assigned:
+        """Find or make the people of the staged lines, which have values in ``slots``.
 
-    def assign(self, cursor: CursorWrapper, *, now: datetime) -> Assigned:
-        """Fill ``profile_id`` and the owners of every staged line; NULL where nobody is known.
-
-        Holds the workspace's lock to the end of the transaction.
+        Fills ``profile_id`` of each combination of values and, with ``lines``, of each line;
+        NULL where nobody is known. Holds the workspace's lock to the end of the transaction.
         """
+        self._slots = slots
         assigned = Assigned()
-        if not (self.many_new and self.create) and self._assign_known(cursor):
+        if (self.many_new and self.create) or not self._assign_known(cursor):
+            locks.exclusive(self.workspace.pk)
+            self._collect(cursor)
+            if records := self._undecided(cursor):
+                assigned = self._decide(cursor, records, now=now)
+        if lines:
             self._write_lines(cursor)
-            return assigned
-        locks.exclusive(self.workspace.pk)
-        self._collect(cursor)
-        if records := self._undecided(cursor):
-            assigned = self._decide(cursor, records, now=now)
-        self._write_lines(cursor)
         return assigned
 
     def _assign_known(self, cursor: CursorWrapper) -> bool:
@@ -83,7 +84,7 @@ class Mapper:
     def _collect(self, cursor: CursorWrapper) -> None:
         """Gather the combinations of values with their owners; those of one owner are decided."""
         staging.clear(cursor, "identity_staged_sets")
-        if not self.types:
+        if not self._slots:
             return
         values = ", ".join(f"v{slot}" for slot in self._slots)
         columns = ", ".join(f"s.v{slot}" for slot in self._slots)
@@ -99,10 +100,13 @@ class Mapper:
         )
         some = " OR ".join(f"v{slot} <> ''" for slot in self._slots)
         cursor.execute(
-            f"INSERT INTO identity_staged_sets (line, {values}, {owners}, profile_id)"
-            f" SELECT s.line, {columns}, {found}, CASE WHEN NOT ({unowned})"
+            "INSERT INTO identity_staged_sets"
+            f" (line, {values}, first_seen, last_seen, {owners}, profile_id)"
+            f" SELECT s.line, {columns}, s.first_seen, s.last_seen, {found},"
+            f" CASE WHEN NOT ({unowned})"
             f" AND least({found}) = greatest({found}) THEN least({found}) END"
-            f" FROM (SELECT min(line) AS line, {values} FROM identity_staged"
+            f" FROM (SELECT min(line) AS line, {values}, min(seen_at) AS first_seen,"
+            f" max(seen_at) AS last_seen FROM identity_staged"
             f" WHERE {some} GROUP BY {values}) s {joins}"
         )
         staging.analyze(cursor, "identity_staged_sets", cursor.rowcount)
@@ -120,9 +124,10 @@ class Mapper:
         return bool(cursor.fetchone() == (True,))
 
     def _undecided(self, cursor: CursorWrapper) -> list[Record]:
-        if not self.types:
+        if not self._slots:
             return []
-        columns = ", ".join(f"{name}{slot}" for name in ("v", "f") for slot in self._slots)
+        every = range(1, len(self.types) + 1)
+        columns = ", ".join(f"{name}{slot}" for name in ("v", "f") for slot in every)
         cursor.execute(
             f"SELECT line, {columns} FROM identity_staged_sets"
             " WHERE profile_id IS NULL ORDER BY line"
@@ -244,11 +249,10 @@ class Mapper:
             )
 
     def _write_lines(self, cursor: CursorWrapper) -> None:
-        if self.types:
-            owners = ", ".join(f"f{slot} = t.f{slot}" for slot in self._slots)
+        if self._slots:
             same = " AND ".join(f"t.v{slot} = s.v{slot}" for slot in self._slots)
             cursor.execute(
-                f"UPDATE identity_staged s SET profile_id = t.profile_id, {owners}"
+                "UPDATE identity_staged s SET profile_id = t.profile_id"
                 f" FROM identity_staged_sets t WHERE {same}"
             )
         # Who is not known by a type in ID Mapping may be by another one, if it is his alone.
@@ -263,32 +267,29 @@ class Mapper:
             [AMBIGUOUS],
         )
 
-    def record_identifiers(
-        self, cursor: CursorWrapper, *, others: Sequence[IdType], now: datetime
-    ) -> None:
-        """Write down the values of the assigned lines with their owners.
+    def record_identifiers(self, cursor: CursorWrapper, *, others: Sequence[IdType]) -> None:
+        """Write down the values of the assigned batch with their owners.
 
         ``others`` are the types in the lines that are not in ID Mapping.
         """
-        parts = [
-            f"SELECT f{slot} AS profile_id, {id_type.pk} AS id_type_id, v{slot} AS value, seen_at"
-            f" FROM identity_staged WHERE v{slot} <> '' AND profile_id > 0"
-            for slot, id_type in zip(self._slots, self.types, strict=True)
-        ]
-        if others:
-            parts.append(
-                "SELECT profile_id, o.key::bigint, o.value, seen_at"
-                " FROM identity_staged CROSS JOIN LATERAL jsonb_each_text(others) o"
-                " WHERE others IS NOT NULL AND profile_id > 0"
+        for slot in self._slots:
+            merging.upsert_identifiers(
+                cursor,
+                f"SELECT f{slot}, %s::bigint, v{slot}, %s::bigint,"
+                " min(first_seen), max(last_seen)"
+                f" FROM identity_staged_sets WHERE v{slot} <> '' AND profile_id > 0"
+                f" GROUP BY f{slot}, v{slot}",
+                [self.types[slot - 1].pk, self.data_source_id],
             )
-        if not parts:
+        if not others:
             return
         merging.upsert_identifiers(
             cursor,
-            "SELECT profile_id, id_type_id, value, %s::bigint,"
-            " min(coalesce(seen_at, %s)), max(coalesce(seen_at, %s))"
-            f" FROM ({' UNION ALL '.join(parts)}) seen GROUP BY 1, 2, 3",
-            [self.data_source_id, now, now],
+            "SELECT profile_id, o.key::bigint, o.value, %s::bigint,"
+            " min(seen_at), max(seen_at)"
+            " FROM identity_staged CROSS JOIN LATERAL jsonb_each_text(others) o"
+            " WHERE others IS NOT NULL AND profile_id > 0 GROUP BY 1, 2, 3",
+            [self.data_source_id],
         )
         merging.keep_one_value(
             cursor,

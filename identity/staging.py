@@ -17,7 +17,7 @@ SLOTS: Final = range(1, MAX_MAPPING_TYPES + 1)
 _ANALYZE_FROM: Final = 2000
 
 # One line of a batch. v1 … v5 are the values of the ID types in ID Mapping, by priority, "" for
-# none; f1 … f5 whose they turned out to be; others {"ID type": "value"} of all other types.
+# none; others {"ID type": "value"} of all other types.
 _values: Final = ", ".join(f"v{slot} text NOT NULL DEFAULT ''" for slot in SLOTS)
 _owners: Final = ", ".join(f"f{slot} bigint" for slot in SLOTS)
 _CREATE: Final = f"""
@@ -25,17 +25,18 @@ CREATE TEMPORARY TABLE identity_staged (
     line bigint NOT NULL,
     {_values},
     others jsonb,
-    seen_at timestamptz,
+    seen_at timestamptz NOT NULL,
     event_type_id bigint,
     event_id text,
     payload jsonb,
-    profile_id bigint,
-    {_owners}
+    profile_id bigint
 ) ON COMMIT DELETE ROWS;
--- Each combination of mapping values once, known by its first line, with today's owners.
+-- Each combination of mapping values once, known by its first line; f1 … f5 are their owners.
 CREATE TEMPORARY TABLE identity_staged_sets (
     line bigint NOT NULL,
     {_values},
+    first_seen timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
     profile_id bigint,
     {_owners}
 ) ON COMMIT DELETE ROWS;

@@ -38,15 +38,15 @@ WHERE p.qaid = d.profile_id
 """
 
 
-def write_staged(cursor: CursorWrapper, *, now: datetime) -> int:
+def write_staged(cursor: CursorWrapper) -> int:
     """Write the payloads of the staged lines as tags; return how many people changed."""
     incoming = (
         "SELECT profile_id, line AS place,"
-        " extract(epoch FROM coalesce(seen_at, %s)) AS time, payload AS tags"
+        " extract(epoch FROM seen_at) AS time, payload AS tags"
         " FROM identity_staged WHERE profile_id > 0"
     )
-    cursor.execute(_WRITE.format(incoming=incoming), [now])
-    return cursor.rowcount
+    cursor.execute(_WRITE.format(incoming=incoming))
+    return int(cursor.rowcount)
 
 
 def set_tag(
@@ -77,4 +77,4 @@ def set_tags(
             _WRITE.format(incoming=incoming),
             [now, json.dumps(values), list(qaids), workspace.pk],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -58,8 +58,9 @@ class AudienceImporter(Importer):
     def stage(self, chunk: Chunk) -> list[Any]:
         slots, others = self.ids.stage(chunk)
         nothing = [None] * len(chunk.lines)
+        seen_at = [self.now.isoformat()] * len(chunk.lines)
         return chunk.good(
-            zip(chunk.lines, *slots, others, nothing, nothing, nothing, nothing, strict=True)
+            zip(chunk.lines, *slots, others, seen_at, nothing, nothing, nothing, strict=True)
         )
 
     def write(self, cursor: CursorWrapper, report: ImportReport) -> None:

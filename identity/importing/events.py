@@ -60,7 +60,7 @@ class EventImporter(Importer):
             zip(chunk.lines, *slots, others, occurred, type_ids, event_ids, payloads, strict=True)
         )
 
-    def stage_occurred(self, chunk: Chunk) -> Sequence[str | None]:
+    def stage_occurred(self, chunk: Chunk) -> Sequence[str]:
         return stage_times(chunk, OCCURRED_AT, zone=self.zone, now=self.now, required=True)
 
     def _stage_event_ids(self, chunk: Chunk) -> list[str]:

@@ -37,6 +37,10 @@ class IdColumns:
     def found_in(self, columns: Iterable[str]) -> list[IdType]:
         return [self.types[name] for name in columns if name in self.types]
 
+    def slots_of(self, types: Iterable[IdType]) -> list[int]:
+        """Return the slots (1 is v1) of those types that are in ID Mapping."""
+        return sorted(self.mapping.index(id_type) + 1 for id_type in types if id_type.in_mapping)
+
     def complain(self, name: str, known: Collection[str]) -> str:
         """Return why a column cannot be here, and what to do."""
         if name in self.disabled:

@@ -15,6 +15,7 @@ class IdentifierImporter(Importer):
     """One line holds one person's IDs together; ``seen_at`` says when that was reported."""
 
     what = "identifiers"
+    needs_lines = False
 
     @property
     def known_columns(self) -> Sequence[str]:

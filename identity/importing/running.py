@@ -19,7 +19,7 @@ from identity.importing.id_columns import IdColumns
 from identity.importing.reading import Table
 from identity.importing.report import ImportFileError, ImportReport, Reject, RejectSink
 from identity.mapping import AMBIGUOUS, Assigned, Mapper
-from identity.models import DataSource
+from identity.models import DataSource, IdType
 from workspaces import audit
 from workspaces.choices import Via
 from workspaces.models import User, Workspace
@@ -37,12 +37,15 @@ class Importer:
     what: ClassVar[str]
     # Whether most lines of a batch are expected to name people who are not known yet.
     many_new: ClassVar[bool] = True
+    # Whether the lines say more of their people than their IDs.
+    needs_lines: ClassVar[bool] = True
 
     def __init__(self, *, workspace: Workspace, source: DataSource, now: datetime) -> None:
         self.workspace = workspace
         self.source = source
         self.now = now
         self.zone = workspace.zone
+        self._others: list[IdType] = []
         self.ids = IdColumns.of(workspace)
         self.mapper = Mapper(
             workspace=workspace,
@@ -87,8 +90,7 @@ class Importer:
         """Write what has to wait for the last line."""
 
     def record_identifiers(self, cursor: CursorWrapper) -> None:
-        others = [id_type for id_type in self.ids.types.values() if not id_type.in_mapping]
-        self.mapper.record_identifiers(cursor, others=others, now=self.now)
+        self.mapper.record_identifiers(cursor, others=self._others)
 
     def run_chunk(self, cursor: CursorWrapper, chunk: Chunk, report: ImportReport) -> list[Reject]:
         """Take one chunk in; return its rejects."""
@@ -98,8 +100,13 @@ class Importer:
         rows = self.stage(chunk)
         staging.prepare(cursor)
         staging.fill(cursor, rows)
-        assigned = self.mapper.assign(cursor, now=self.now)
-        nobodys = self._nobodys(cursor)
+        found = self.ids.found_in(chunk.columns)
+        self._others = [id_type for id_type in found if not id_type.in_mapping]
+        lines = self.needs_lines or bool(self._others)
+        assigned = self.mapper.assign(
+            cursor, slots=self.ids.slots_of(found), lines=lines, now=self.now
+        )
+        nobodys = self._nobodys(cursor) if lines else []
         self.write(cursor, report)
         _count(report, assigned)
         report.accepted += len(rows) - len(nobodys)

@@ -95,4 +95,4 @@ class TagImporter(Importer):
 
     def write(self, cursor: CursorWrapper, report: ImportReport) -> None:
         self.record_identifiers(cursor)
-        tagging.write_staged(cursor, now=self.now)
+        tagging.write_staged(cursor)

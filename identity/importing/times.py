@@ -15,23 +15,26 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 
 def stage_times(
     chunk: Chunk, name: str, *, zone: tzinfo, now: datetime, required: bool = False
-) -> Sequence[str | None]:
-    """Return a column of times as PostgreSQL reads them, None for none.
+) -> Sequence[str]:
+    """Return a column of times as PostgreSQL reads them; where there is none, ``now``.
 
     A line with something else, or with a time that is still to come, is left out.
     """
     column = chunk.column(name)
     latest = now + CLOCK_SKEW
+    this_moment = now.isoformat()
+    if not required and name not in chunk.columns:
+        return [this_moment] * len(chunk.lines)
     known: dict[object, str | None] = {}
-    staged: list[str | None] = []
+    staged: list[str] = []
     for place, value in enumerate(column):
         if value is None or value == "":
-            staged.append(None)
+            staged.append(this_moment)
             if required:
                 chunk.reject(place, name, _("The time is missing."), "invalid_time")
             continue
         if not isinstance(value, str):
-            staged.append(None)
+            staged.append("")
             chunk.reject(place, name, _not_a_time(), "invalid_time")
             continue
         if value not in known:
@@ -41,7 +44,7 @@ def stage_times(
             chunk.reject(place, name, _not_a_time(), "invalid_time")
         elif moment == "":
             chunk.reject(place, name, _("The time lies in the future."), "in_future")
-        staged.append(moment)
+        staged.append(moment or "")
     return staged
 
 

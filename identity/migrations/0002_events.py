@@ -71,12 +71,27 @@ BEGIN
 END
 $$;
 
--- After a large import: without statistics a query can be hundreds of times slower.
+-- After a large import: without statistics a query can be hundreds of times slower. A table
+-- whose statistics are of much the same rows is left alone.
 CREATE FUNCTION identity_analyze() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    changed name;
 BEGIN
-    ANALYZE identity_profile, identity_identifier, identity_mappingkey,
-        identity_audiencemember, identity_event;
+    FOR changed IN
+        SELECT DISTINCT coalesce(parent.relname, c.relname)
+        FROM pg_class c
+        LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+        LEFT JOIN pg_class parent ON parent.oid = i.inhparent
+        WHERE (parent.oid = 'identity_event'::regclass OR c.oid IN (
+                'identity_profile'::regclass, 'identity_identifier'::regclass,
+                'identity_mappingkey'::regclass, 'identity_audiencemember'::regclass))
+          AND c.relkind = 'r'
+          AND (c.reltuples < 1000 AND pg_relation_size(c.oid) > 100 * 8192
+               OR pg_stat_get_mod_since_analyze(c.oid) > 5000 + c.reltuples * 0.2)
+    LOOP
+        EXECUTE format('ANALYZE %I', changed);
+    END LOOP;
 END
 $$;
 

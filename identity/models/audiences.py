@@ -59,10 +59,16 @@ class AudienceMember(models.Model):
 
     pk = models.CompositePrimaryKey("audience_id", "profile_id")
     audience = models.ForeignKey(
-        Audience, on_delete=models.CASCADE, related_name="members", db_index=False
+        Audience,
+        on_delete=models.CASCADE,
+        related_name="members",
+        db_index=False,
+        db_constraint=False,
     )
     # Read by mapping.merge() to move a list's people.
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
+    profile = models.ForeignKey(
+        Profile, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
 
     class Meta:
         verbose_name = _("person in an audience")

@@ -145,11 +145,19 @@ class IncomingEvent(models.Model):
     """
 
     workspace = models.ForeignKey(
-        "workspaces.Workspace", on_delete=models.CASCADE, related_name="+", db_index=False
+        "workspaces.Workspace",
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     event_id = models.CharField(max_length=MAX_EVENT_ID_LENGTH)
-    event_type = models.ForeignKey(EventType, on_delete=models.CASCADE, related_name="+")
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+", db_index=False)
+    event_type = models.ForeignKey(
+        EventType, on_delete=models.CASCADE, related_name="+", db_constraint=False
+    )
+    profile = models.ForeignKey(
+        Profile, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField()
     attributes = models.JSONField(default=dict)
