@@ -125,19 +125,21 @@ def _create_roles_and_database(postgres: Postgres) -> None:
     connection = postgres.connect("postgres")
     connection.autocommit = True
     with contextlib.closing(connection), connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [local.DATABASE])
-        if cursor.fetchone():
-            return
-        cursor.execute("SELECT rolname FROM pg_roles")
+        cursor.execute("SELECT rolname FROM pg_roles UNION SELECT datname FROM pg_database")
         existing = {name for (name,) in cursor.fetchall()}
-        # The owner may create databases for the tests' throw-away ones.
-        for role, options in ((local.OWNER_ROLE, "LOGIN CREATEDB"), (local.RUNTIME_ROLE, "LOGIN")):
-            if role not in existing:
+        # The owner may create databases for the tests' throw-away ones, and may end the sessions
+        # of the run-time role in them.
+        statements = {
+            local.RUNTIME_ROLE: "CREATE ROLE {app} LOGIN",
+            local.OWNER_ROLE: "CREATE ROLE {owner} LOGIN CREATEDB IN ROLE {app}",
+            local.DATABASE: "CREATE DATABASE {database} OWNER {owner}",
+        }
+        for name, statement in statements.items():
+            if name not in existing:
                 cursor.execute(
-                    sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(options))
+                    sql.SQL(statement).format(
+                        app=sql.Identifier(local.RUNTIME_ROLE),
+                        owner=sql.Identifier(local.OWNER_ROLE),
+                        database=sql.Identifier(local.DATABASE),
+                    )
                 )
-        cursor.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                sql.Identifier(local.DATABASE), sql.Identifier(local.OWNER_ROLE)
-            )
-        )

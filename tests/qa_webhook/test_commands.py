@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 import manage
 from qa_webhook import local
@@ -35,9 +35,19 @@ def test_only_what_opens_the_database_starts_it(arguments: list[str], needed: bo
 
 
 @pytest.mark.parametrize("command", OURS)
-def test_help_teaches_and_starts_nothing(command: str, tmp_path: Path) -> None:
+def test_help_teaches(command: str) -> None:
+    parser = load_command_class(get_commands()[command], command).create_parser(
+        "manage.py", command
+    )
+
+    # More than Django's own text: what it is for stands above the options.
+    assert len((parser.description or "").split()) >= 5
+    assert "usage:" in parser.format_help()
+
+
+def test_help_starts_nothing(tmp_path: Path) -> None:
     answer = subprocess.run(
-        [sys.executable, str(local.BASE_DIR / "manage.py"), command, "--help"],
+        [sys.executable, str(local.BASE_DIR / "manage.py"), "migrate", "--help"],
         env={
             **os.environ,
             "LOCAL_DIR": str(tmp_path),
@@ -50,8 +60,4 @@ def test_help_teaches_and_starts_nothing(command: str, tmp_path: Path) -> None:
     )
 
     assert answer.returncode == 0, answer.stderr
-    assert "usage:" in answer.stdout
-    # More than Django's own text: what it is for stands above the options.
-    description = answer.stdout.split("\n\n", 1)[1].split("options:", 1)[0]
-    assert len(description.split()) >= 5
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ import redis
 from celery import Celery, Task
 from django.conf import settings
 
-from qa_webhook import hints, local
+from qa_webhook import celery_app, hints, local
+from qa_webhook.schedule import SCHEDULE
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def _task(broker_url: str, queue: str = "misc") -> "Task[..., None]":
     app.conf.task_default_queue = queue
     app.set_current()
 
-    @app.task(name="hinted")
+    @app.task(name="hinted", shared=False)
     def hinted(*ids: int) -> None:
         """Never runs: nobody consumes."""
 
@@ -47,10 +48,8 @@ def _task(broker_url: str, queue: str = "misc") -> "Task[..., None]":
 
 @pytest.fixture(autouse=True)
 def _our_app_again() -> Iterator[None]:
-    from qa_webhook.celery import app
-
     yield
-    app.set_current()
+    celery_app.set_current()
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
@@ -99,3 +98,11 @@ def test_a_hint_reaches_the_queue(services: None) -> None:
     client.delete(queue)
     assert taken
     assert json.loads(message)["headers"]["argsrepr"] == "(7,)"
+
+
+def test_what_is_scheduled_exists() -> None:
+    app = celery_app
+    app.loader.import_default_modules()
+
+    assert {entry["task"] for entry in SCHEDULE.values()} <= set(app.tasks)
+    assert set(settings.CELERY_TASK_ROUTES) <= set(app.tasks)

@@ -1,0 +1,9 @@
+"""What the scheduler hints at by itself. Due times of people are rows, never entries here."""
+
+from typing import Any, Final
+
+SCHEDULE: Final[dict[str, dict[str, Any]]] = {
+    "upkeep": {"task": "qa_webhook.tasks.upkeep", "schedule": 3600.0},
+    # Planners sweep by themselves; this keeps things going where only workers run.
+    "sweep": {"task": "journeys.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
+}
