@@ -127,7 +127,7 @@ export function start() {
   });
 
   slot.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector(":popover-open")) guard(close);
+    if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector(".menu:popover-open, dialog[open]")) guard(close);
   });
 
   window.addEventListener("beforeunload", (event) => {
