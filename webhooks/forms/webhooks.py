@@ -256,11 +256,11 @@ class ParameterForm(forms.ModelForm[Parameter]):
 _FROZEN = frozenset(ParameterForm.Meta.fields)
 
 
-class ParameterFormSet(BaseInlineFormSet[Parameter, Webhook, ParameterForm]):
+class ParameterFormSet(BaseInlineFormSet[Any, Any, forms.ModelForm[Any]]):
     """A webhook's parameters: names once each, and the content template names only these."""
 
     def clean(self) -> None:
-        super().clean()
+        """Check names here instead of by ``validate_unique``, whose error stands at no field."""
         kept = [form for form in self.forms if self._is_kept(form)]
         names = [form.cleaned_data["name"] for form in kept]
         for form, problem in zip(kept, registering.parameter_name_problems(names), strict=True):
@@ -279,7 +279,7 @@ class ParameterFormSet(BaseInlineFormSet[Parameter, Webhook, ParameterForm]):
                 {"name": unknown[0]},
             )
 
-    def _is_kept(self, form: ParameterForm) -> bool:
+    def _is_kept(self, form: forms.ModelForm[Any]) -> bool:
         cleaned = getattr(form, "cleaned_data", None) or {}
         return bool(cleaned.get("name")) and not cleaned.get("DELETE")
 

@@ -108,6 +108,9 @@ class Webhook(models.Model):
     )
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
+    # A custom header may hold a password, so the audit trail says only that it changed.
+    audit_masked = ("headers",)
+
     objects = WebhookQuerySet.as_manager()
 
     class Meta:

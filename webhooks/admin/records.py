@@ -1,0 +1,447 @@
+"""What was sent, what waits and what was reported, to look at; and sending again."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from identity import masking
+from identity.models import IdType
+from webhooks import answers, ids, plans, rebuilding, redelivery
+from webhooks.admin.keyset import KeysetChangeList
+from webhooks.bodies import pretty
+from webhooks.choices import DeliveryState
+from webhooks.models import Attempt, Delivery, Message, Plan, Receipt, Redelivery, Webhook
+from webhooks.rendering import BindingError
+from workspaces import current, permissions
+from workspaces.admin import scoping
+from workspaces.admin.base import ReadOnlyModelAdmin, actor_of
+from workspaces.models import Workspace
+from workspaces.points import Point
+
+TONES = {
+    DeliveryState.DELIVERED: "green",
+    DeliveryState.DEAD: "red",
+    DeliveryState.EXPIRED: "amber",
+    DeliveryState.UNCERTAIN: "amber",
+    DeliveryState.QUEUED: "open",
+}
+
+
+class RecentFirst(KeysetChangeList):
+    moment = "updated_at"
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        masks = _Masks(request)
+        for row in self.result_list:
+            row.masks = masks
+
+
+class DueFirst(KeysetChangeList):
+    moment = "due_at"
+    newest_first = False
+
+
+class ByKey(KeysetChangeList):
+    pass
+
+
+class OneWorkspaceAdmin(ReadOnlyModelAdmin):
+    """A big table's list: of one workspace at a time, so that its index serves the page."""
+
+    point = Point.VIEW_DELIVERIES
+    changelist: ClassVar[type[KeysetChangeList]] = ByKey
+    list_per_page = 100
+    sortable_by = ()
+    change_list_template = "admin/webhooks/keyset_list.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return self.changelist
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found = super().get_queryset(request)
+        if self._is_list(request):
+            workspace = self.workspace_of(request)
+            return found.filter(**{self.workspace_lookup: workspace}) if workspace else found.none()
+        return found
+
+    def workspace_of(self, request: HttpRequest) -> Workspace | None:
+        """Return the workspace whose list is shown: the one filtered to, else the current one."""
+        allowed = scoping.rights(request).workspaces(self.point)
+        asked = request.GET.get("workspace", "")
+        if asked.isdigit() and int(asked) in allowed:
+            return Workspace.objects.get(pk=asked)
+        workspace = current.workspace(request)
+        if workspace is not None and workspace.pk in allowed:
+            return workspace
+        return Workspace.objects.filter(pk__in=allowed).first()
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        with current.locale(request, self.workspace_of(request)):
+            return current.rendered(super().changelist_view(request, extra_context))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        obj = self.get_object(request, object_id) if object_id else None
+        with current.locale(request, self.scope_of(request, obj)):
+            return current.rendered(
+                super().changeform_view(request, object_id, form_url, extra_context)
+            )
+
+    def _is_list(self, request: HttpRequest) -> bool:
+        match = request.resolver_match
+        return match is not None and str(match.url_name).endswith("_changelist")
+
+
+class WebhookFilter(admin.SimpleListFilter):
+    title = gettext_lazy("webhook")
+    parameter_name = "webhook"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        found = Webhook.objects.filter(workspace=model_admin.workspace_of(request))
+        return [(str(webhook.pk), webhook.name) for webhook in found]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset.filter(webhook=int(value)) if value and value.isdigit() else queryset
+
+
+class DeliveryStateFilter(admin.SimpleListFilter):
+    title = gettext_lazy("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[Any]:
+        return list(DeliveryState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if value not in DeliveryState:
+            return queryset
+        if value != DeliveryState.DELIVERED:
+            # What was not accepted is indexed by plan: without it the rare would be looked for
+            # among the million.
+            workspace = self._admin.workspace_of(request)
+            queryset = queryset.filter(plan__in=list(_plan_ids(workspace)))
+        return queryset.filter(state=value)
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        self._admin: OneWorkspaceAdmin = model_admin
+        super().__init__(request, params, model, model_admin)
+
+
+def _plan_ids(workspace: Workspace | None) -> QuerySet[Plan, int]:
+    return Plan.objects.filter(workspace=workspace).values_list("pk", flat=True)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(OneWorkspaceAdmin):
+    """One line a person, each once; IDs masked for whoever may not see them."""
+
+    changelist = RecentFirst
+    list_display = ("changed", "person", "webhook", "journey", "outcome", "status_code", "attempts")
+    list_filter = (DeliveryStateFilter, WebhookFilter)
+    search_fields = ("id",)
+    search_help_text = gettext_lazy("A delivery ID (dlv_…) or a QAID.")
+    actions = ("send_again",)
+    fields = (
+        "id",
+        "webhook",
+        "journey",
+        "qaid",
+        "person",
+        "reach",
+        "outcome",
+        "attempts",
+        "status_code",
+        "duration_ms",
+        "first_attempt_at",
+        "updated_at",
+        "message_id",
+        "their_answer",
+        "part",
+        "tries",
+        "receipts",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found = super().get_queryset(request).prefetch_related("webhook", "plan")
+        return found.defer("texts", "answer") if self._is_list(request) else found
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Find a delivery through the day in its ID: one partition is read, not all of them."""
+        found = self.get_queryset(request).filter(day=ids.day_of(object_id), pk=object_id).first()
+        found = found or super().get_object(request, object_id, from_field)
+        found.masks = _Masks(request)
+        return found
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if day := ids.day_of(term):
+            return queryset.filter(day=day, pk=term), False
+        if term.isascii() and term.isdigit() and len(term) < 19:
+            return queryset.filter(qaid=int(term)), False
+        return queryset.none(), False
+
+    # -- columns
+
+    @admin.display(description=gettext_lazy("changed"))
+    def changed(self, obj: Delivery) -> str:
+        return date_format(timezone.localtime(obj.updated_at), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("sent to"))
+    def person(self, obj: Any) -> str:
+        masks: _Masks = obj.masks
+        return masks.shown(obj.sent_id, obj.plan, "id_type") or "–"
+
+    @admin.display(description=gettext_lazy("reached by"))
+    def reach(self, obj: Any) -> str:
+        masks: _Masks = obj.masks
+        return masks.shown(obj.reach_id, obj.plan, "reach_id_type") or "–"
+
+    @admin.display(description=gettext_lazy("journey"))
+    def journey(self, obj: Delivery) -> str:
+        return str(obj.plan.labels.get("journey", "–"))
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def outcome(self, obj: Delivery) -> SafeString:
+        state = DeliveryState(obj.state)
+        reason = answers.reason_sentence(obj.reason) if obj.reason else ""
+        return format_html(
+            '<span class="state{}"><span class="dot"></span>{}</span>{}',
+            f" state-{TONES[state]}" if state in TONES else "",
+            state.label,
+            format_html(' <span class="meta">{}</span>', reason) if reason else "",
+        )
+
+    # -- the page of one
+
+    @admin.display(description=gettext_lazy("answer"))
+    def their_answer(self, obj: Any) -> SafeString:
+        return _code(obj.masks.text(obj.answer, obj))
+
+    @admin.display(description=gettext_lazy("this person's part of the request"))
+    def part(self, obj: Any) -> SafeString:
+        if not obj.sent_id:
+            return format_html("{}", _("No request was made."))
+        (recipient,) = rebuilding.read(obj.day, [obj.pk])
+        try:
+            text = pretty(rebuilding.part(plans.compiled(obj.plan), recipient))
+        except (BindingError, ValidationError):
+            return format_html("{}", _("It cannot be made again."))
+        return _code(obj.masks.text(text, obj))
+
+    @admin.display(description=gettext_lazy("later tries"))
+    def tries(self, obj: Any) -> SafeString:
+        rows = Attempt.objects.filter(day=obj.day, delivery_id=obj.pk).order_by("at")[:100]
+        return _table(
+            (_("Try"), _("When"), _("Kind"), _("Outcome"), _("Status"), _("Time"), _("Answer")),
+            [
+                (
+                    row.number,
+                    date_format(timezone.localtime(row.at), "DATETIME_FORMAT"),
+                    row.get_kind_display(),
+                    answers.reason_sentence(row.outcome),
+                    row.status_code or "–",
+                    f"{row.duration_ms} ms" if row.duration_ms is not None else "–",
+                    obj.masks.text(row.answer, obj)[:200],
+                )
+                for row in rows
+            ],
+        )
+
+    @admin.display(description=gettext_lazy("receipts"))
+    def receipts(self, obj: Delivery) -> SafeString:
+        rows = Receipt.objects.filter(delivery_id=obj.pk).order_by("received_at")[:20]
+        meanings = obj.webhook.receipt_codes
+        return _table(
+            (_("Code"), _("Meaning"), _("Occurred"), _("Received"), _("Message")),
+            [
+                (
+                    row.code,
+                    meanings.get(row.code, "–"),
+                    date_format(timezone.localtime(row.occurred_at), "DATETIME_FORMAT"),
+                    date_format(timezone.localtime(row.received_at), "DATETIME_FORMAT"),
+                    row.message,
+                )
+                for row in rows
+            ],
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+    # -- sending again
+
+    def has_redeliver_permission(self, request: HttpRequest) -> bool:
+        workspace = self.workspace_of(request)
+        return workspace is not None and permissions.has_point(
+            request.user, workspace, Point.REDELIVER
+        )
+
+    @admin.action(description=gettext_lazy("Send again"), permissions=["redeliver"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        workspace = self.workspace_of(request)
+        chosen = request.POST.getlist("_selected_action")
+        if workspace is None:
+            raise PermissionDenied
+        try:
+            job = redelivery.order(
+                workspace=workspace,
+                actor=actor_of(request),
+                chosen=redelivery.selection(delivery_ids=chosen, states=redelivery.STATES),
+                now=timezone.now(),
+            )
+        except PermissionDenied as error:
+            self.message_user(request, str(error), "ERROR")
+            return
+        told = ngettext(
+            "%(count)d delivery is being sent again.",
+            "%(count)d deliveries are being sent again.",
+            job.total,
+        ) % {"count": job.total}
+        left = len(chosen) - job.total
+        if left:
+            told += " " + _("%(count)d had not failed or cannot be repeated.") % {"count": left}
+        self.message_user(request, told, "SUCCESS" if job.total else "WARNING")
+
+
+@admin.register(Message)
+class MessageAdmin(OneWorkspaceAdmin):
+    """The requests that wait for their next try."""
+
+    changelist = DueFirst
+    list_display = ("id", "webhook", "people", "attempts", "due_at", "kind", "expires_at")
+    list_filter = (WebhookFilter,)
+    fields = (*list_display, "first_attempt_at", "deliveries")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("body").prefetch_related("webhook")
+
+    @admin.display(description=gettext_lazy("people"))
+    def people(self, obj: Message) -> int:
+        return len(obj.delivery_ids)
+
+    @admin.display(description=gettext_lazy("deliveries"))
+    def deliveries(self, obj: Message) -> str:
+        return ", ".join(obj.delivery_ids)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(OneWorkspaceAdmin):
+    """What the other systems reported."""
+
+    workspace_lookup = "webhook__workspace"
+    list_display = ("delivery_id", "webhook", "code", "occurred_at", "received_at", "message")
+    list_filter = (WebhookFilter,)
+    search_fields = ("delivery_id",)
+    search_help_text = gettext_lazy("A delivery ID (dlv_…).")
+    fields = list_display
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("webhook")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(delivery_id=term) if term else queryset), False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+
+@admin.register(Redelivery)
+class RedeliveryAdmin(OneWorkspaceAdmin):
+    """Orders to send again, and how far they are."""
+
+    list_display = ("ordered_at", "ordered_by", "total", "done", "finished_at", "failure")
+    fields = list_display
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("ordered_by", "workspace")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+
+class _Masks:
+    """What of an ID the visitor may see, asked once a request."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._types: dict[int, IdType | None] = {}
+
+    @cached_property
+    def _clear(self) -> frozenset[int]:
+        rights = scoping.rights(self._request)
+        return frozenset(rights.workspaces(Point.VIEW_PROFILES))
+
+    def shown(self, value: str, plan: Plan, key: str) -> str:
+        if not value or plan.workspace_id in self._clear:
+            return value
+        if plan.definition.get("encryption", "none") != "none":
+            return f"{value[:4]}{masking.HIDDEN}"
+        id_type = self._type(plan.definition[key]["id"])
+        return masking.mask(value, id_type) if id_type else masking.HIDDEN
+
+    def text(self, text: str, delivery: Delivery) -> str:
+        """Return a text that may hold the person's IDs, with them masked."""
+        for value, key in (
+            (delivery.sent_id, "id_type"),
+            (delivery.reach_id, "reach_id_type"),
+        ):
+            shown = self.shown(value, delivery.plan, key)
+            if value and shown != value:
+                text = text.replace(value, shown).replace(json.dumps(value)[1:-1], shown)
+        return text
+
+    def _type(self, pk: int) -> IdType | None:
+        if pk not in self._types:
+            self._types[pk] = IdType.objects.filter(pk=pk).first()
+        return self._types[pk]
+
+
+def _code(text: str) -> SafeString:
+    return format_html('<div class="code"><pre tabindex="0">{}</pre></div>', text or "–")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> SafeString:
+    if not rows:
+        return format_html("{}", "–")
+    return format_html(
+        "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
+        format_html_join("", '<th scope="col">{}</th>', ((cell,) for cell in head)),
+        format_html_join(
+            "",
+            "<tr>{}</tr>",
+            ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
+        ),
+    )
