@@ -58,7 +58,7 @@ def is_forbidden(name: str) -> bool:
     return lower in FORBIDDEN or lower.startswith(FORBIDDEN_PREFIXES)
 
 
-def validate(headers: Mapping[str, str]) -> None:
+def validate(headers: Mapping[str, Any]) -> None:
     """Check an administrator's own headers when they are saved.
 
     Raises:
@@ -69,7 +69,7 @@ def validate(headers: Mapping[str, str]) -> None:
         raise ValidationError(errors)
 
 
-def _errors(headers: Mapping[str, str]) -> Iterable[ValidationError]:
+def _errors(headers: Mapping[str, Any]) -> Iterable[ValidationError]:
     if len(headers) > HEADERS:
         yield ValidationError(
             _("There are %(count)d headers; %(limit)d at most are possible."),

@@ -104,7 +104,7 @@ class Ledger:
             self._messages,
             self._again,
         ):
-            kept.clear()  # type: ignore[attr-defined]  # The common base has none.
+            kept.clear()
         self.first_at = self.last_at = 0.0
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Entry:
