@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
 from django.db.models import F
+from django.utils.translation import gettext_lazy as _
 
 from webhooks import tasks
+from webhooks.answers import MISCONFIGURED_IN_A_ROW
 from webhooks.choices import PlanState, WebhookState
 from webhooks.models import Message, Plan, Webhook, WebhookControl
 from webhooks.signals import deliveries_settled
@@ -27,7 +29,29 @@ KEY_MISSING: Final = "key_missing"
 # The reason of a plan whose responsible member lost one of the two gates.
 PERMISSION_LOST: Final = "permission_lost"
 
-NOTICE_STOPPED: Final = "webhook_stopped"
+# What its administrators read when the engine stops a webhook, by the reason.
+_STOPPED: Final = {
+    MISCONFIGURED: _(
+        "The webhook “%(webhook)s” is paused: the other system refused %(count)d requests in a row. "
+        "Check its key and URL, then resume it."
+    ),
+    KEY_MISSING: _(
+        "The webhook “%(webhook)s” is paused: its key cannot be read. "
+        "Ask the operator about the installation's keys, then resume it."
+    ),
+    "certificate": _(
+        "The webhook “%(webhook)s” is paused: the other system's certificate cannot be trusted. "
+        "Ask its developers to renew it, then resume the webhook."
+    ),
+    "egress": _(
+        "The webhook “%(webhook)s” is paused: its URL leads to an address that may not be called. "
+        "Change the URL, or ask the operator to allow the address."
+    ),
+    "gone": _(
+        "The webhook “%(webhook)s” is disabled: the other system says that its URL is no longer "
+        "in use. Ask its developers for the new one."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +84,12 @@ def read_flags(plan_ids: Sequence[int]) -> dict[int, Flags]:
             [list(plan_ids)],
         )
         return {plan_id: Flags(*values) for plan_id, *values in cursor.fetchall()}
+
+
+def register_notices() -> None:
+    """Give the notices of this module their sentences; called when the app starts."""
+    for reason, sentence in _STOPPED.items():
+        notices.register(f"webhook_{reason}", sentence)
 
 
 # --- Webhooks -------------------------------------------------------------------------------------
@@ -100,10 +130,10 @@ def stop_by_engine(webhook_id: int, *, state: WebhookState, reason: str, now: da
         return False
     notices.tell(
         workspace=webhook.workspace,
-        kind=NOTICE_STOPPED,
-        params={"webhook": webhook.name, "reason": reason},
+        kind=f"webhook_{reason}",
+        params={"webhook": webhook.name, "count": MISCONFIGURED_IN_A_ROW},
         url=f"/admin/webhooks/webhook/{webhook.pk}/change/",
-        subject=f"webhook:{webhook.pk}:{reason}",
+        subject=f"webhook:{webhook.pk}",
     )
     return True
 
