@@ -1,0 +1,87 @@
+"""The panel of the start *target audience*."""
+
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
+
+from identity import audience_rules
+from identity.models import Audience
+from journeys.components.audience import AudienceConfig, When
+from journeys.definition import Step
+from journeys.forms.panels import PanelForm
+
+
+class AudienceForm(PanelForm):
+    template = "journeys/_panel_audience.html"
+
+    audiences = forms.CharField(label=_("Target audience"), required=False)
+    when = forms.CharField(label=_("Start"), required=False)
+    at = forms.CharField(
+        label=_("Starts at"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+    )
+
+    @classmethod
+    def read(cls, data: QueryDict, step: Step) -> Step:
+        config = AudienceConfig(
+            audiences=tuple(int(each) for each in data.getlist("audiences") if each.isdigit()),
+            when=When.AT if data.get("when") == When.AT else When.NOW,
+        )
+        found = {**config.to_json(), "at": data.get("at") or None}
+        return replace(step, name=data.get("name", "").strip(), config=found)
+
+    def build(self) -> None:
+        zone = self.context.workspace.zone
+        raw = self.step.config.get("at")
+        moment = _moment(raw)
+        if moment is not None and timezone.is_naive(moment):
+            moment = timezone.make_aware(moment, zone)
+        # What was typed is local time of the workspace; what is kept names its offset.
+        config = {**self.step.config, "at": moment.isoformat() if moment else None}
+        self.step = replace(self.step, config=config)
+        if moment:
+            self.fields["at"].initial = timezone.localtime(moment, zone).strftime("%Y-%m-%dT%H:%M")
+        self.fields["at"].help_text = _("Time zone of the workspace: %(zone)s") % {
+            "zone": self.context.workspace.time_zone
+        }
+
+    @property
+    def chosen(self) -> AudienceConfig:
+        return AudienceConfig.from_json(self.step.config)
+
+    @property
+    def is_at(self) -> bool:
+        return self.chosen.when == When.AT
+
+    @property
+    def is_now(self) -> bool:
+        return not self.is_at
+
+    @property
+    def choices(self) -> list[dict[str, Any]]:
+        """Return the workspace's audiences with their present sizes, the chosen ones first."""
+        chosen = set(self.chosen.audiences)
+        rows = [
+            {
+                "audience": audience,
+                "count": audience_rules.count(audience, now=self.context.now),
+                "checked": audience.pk in chosen,
+            }
+            for audience in Audience.objects.filter(workspace=self.context.workspace).order_by(
+                "name"
+            )
+        ]
+        return sorted(rows, key=lambda row: not row["checked"])
+
+
+def _moment(raw: Any) -> Any:
+    try:
+        return parse_datetime(str(raw)) if raw else None
+    except ValueError:
+        return None

@@ -1,0 +1,74 @@
+"""What the panels have in common: a form reads a step from what was posted, and shows one."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django import forms
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext_lazy as _
+
+from journeys import components
+from journeys.component import Context, Problem
+from journeys.definition import Step
+from workspaces.models import User
+
+NAME_LENGTH = 200
+
+
+class PanelForm(forms.Form):
+    """A step's panel. What is missing is said by the step's component, never by the form's fields.
+
+    ``step`` is what was posted, as ``read`` made it, or what is kept; ``context`` was loaded
+    for the document with that step in it.
+    """
+
+    template: ClassVar[str]
+
+    name = forms.CharField(label=_("Step name"), max_length=NAME_LENGTH, required=False)
+
+    def __init__(
+        self,
+        data: QueryDict | MultiValueDict[str, Any] | None = None,
+        *,
+        step: Step,
+        context: Context,
+        user: User,
+    ) -> None:
+        super().__init__(data)
+        self.step, self.context, self.user = step, context, user
+        self.fields["name"].required = True
+        self.fields["name"].initial = step.name
+        self.fields["name"].widget.attrs["autocomplete"] = "off"
+        self.build()
+        for field in self.fields.values():
+            field.widget.is_required = False  # No "required" in the markup: the sentences are ours.
+
+    @classmethod
+    @abstractmethod
+    def read(cls, data: QueryDict, step: Step) -> Step:
+        """Return the step as posted, whatever state it is in; nothing is checked."""
+
+    def build(self) -> None:
+        """Add the fields that depend on the context."""
+
+    def field_of(self, place: str) -> str | None:
+        """Return the field that a problem's place belongs to; None for the panel as a whole."""
+        return place if place in self.fields else None
+
+    def take(self, problem: Problem) -> None:
+        """Show a problem beside its field; the first one of a field is enough."""
+        field = self.field_of(problem.field)
+        if field is None or not self.has_error(field):
+            self.add_error(field, forms.ValidationError(problem.sentence, problem.code))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for problem in components.of(self.step).problems(self.step, self.context):
+            self.take(problem)
+        return cleaned
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.step.config
