@@ -142,7 +142,7 @@ class Scene:
                     "event_type": "purchase",
                     "occurred_at": timezone.now().isoformat(),
                     "MOBILE": value,
-                    **attributes,
+                    "attributes": attributes,
                 }
             ],
             now=timezone.now(),
