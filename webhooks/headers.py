@@ -135,8 +135,7 @@ def lines(headers: Mapping[str, str], own: Mapping[str, str] | None = None) -> l
     if not any(name.lower() == "user-agent" for name in own or {}):
         fixed["user-agent"] = USER_AGENT
     shared = fixed | dict(headers) | dict(own or {})
-    # "Expect:" without a value keeps curl from asking before a body over 1 MB.
-    return [*(f"{name}: {value}" for name, value in shared.items()), "Expect:"]
+    return [f"{name}: {value}" for name, value in shared.items()]
 
 
 def message_lines(message_id: str, timestamp: int, signature: str | None) -> list[str]:

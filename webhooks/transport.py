@@ -256,7 +256,8 @@ class _Slot:
             version = "CURL_HTTP_VERSION_1_1" if request.fresh else "CURL_HTTP_VERSION_2TLS"
             curl.setopt(pycurl.HTTP_VERSION, getattr(pycurl, version))
             self.fresh = request.fresh
-        curl.setopt(pycurl.HTTPHEADER, request.headers)
+        # "Expect:" without a value keeps curl from asking before a body over 1 MB.
+        curl.setopt(pycurl.HTTPHEADER, [*request.headers, "Expect:"])
         curl.setopt(pycurl.POSTFIELDS, request.body)
 
     def answer(self, code: int) -> Answer:

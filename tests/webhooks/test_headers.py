@@ -128,7 +128,6 @@ def test_what_every_request_carries() -> None:
         f"user-agent: {headers.USER_AGENT}",
         "x-qa-test: false",
         "X-Key: k",
-        "Expect:",
     ]
     assert headers.message_lines("msg_1", 5, "v1,x") == [
         "webhook-id: msg_1",
@@ -137,4 +136,4 @@ def test_what_every_request_carries() -> None:
         "webhook-signature: v1,x",
     ]
     assert len(headers.message_lines("msg_1", 5, None)) == 3
-    assert headers.lines({}, {"User-Agent": "crm"})[1:] == ["User-Agent: crm", "Expect:"]
+    assert headers.lines({}, {"User-Agent": "crm"})[1:] == ["User-Agent: crm"]

@@ -14,7 +14,7 @@ from webhooks.receiver.ledger import KEPT_REQUESTS
 from webhooks.receiver.receipts import Target
 from webhooks.receiver.server import Options
 
-RELOAD_SECONDS = 1.0
+RELOAD_SECONDS = 0.2
 
 HELP = """Run a real receiver of webhooks, to see what a webhook sends.
 
@@ -145,7 +145,9 @@ class Command(BaseCommand):
             loop.add_signal_handler(name, receiver.ask_to_stop)
         watcher = None
         if config is not None:
-            watcher = asyncio.create_task(self._watch(receiver, config))
+            # Once before the port opens: no request meets a receiver without its keys.
+            read_at = self._read_again(receiver, config, 0.0)
+            watcher = asyncio.create_task(self._watch(receiver, config, read_at))
         await receiver.serve(announce=self._announce)
         if watcher is not None:
             watcher.cancel()
@@ -154,18 +156,21 @@ class Command(BaseCommand):
         self.stdout.write(f"Listening at {receiver.url('/')}")
         self.stdout.flush()
 
-    async def _watch(self, receiver: Receiver, config: Path) -> None:
-        """Read the configuration now and whenever the file has changed."""
-        known = 0.0
+    async def _watch(self, receiver: Receiver, config: Path, read_at: float) -> None:
+        """Read the configuration whenever the file has changed."""
         while True:
-            try:
-                changed = config.stat().st_mtime
-            except OSError:
-                changed = 0.0
-            if changed and changed != known:
-                known = changed
-                self._configure(receiver, config)
             await asyncio.sleep(RELOAD_SECONDS)
+            read_at = self._read_again(receiver, config, read_at)
+
+    def _read_again(self, receiver: Receiver, config: Path, read_at: float) -> float:
+        """Read the configuration unless it is that of ``read_at``; return when it was changed."""
+        try:
+            changed = config.stat().st_mtime
+        except OSError:
+            return read_at
+        if changed != read_at:
+            self._configure(receiver, config)
+        return changed
 
     def _configure(self, receiver: Receiver, config: Path) -> None:
         try:
