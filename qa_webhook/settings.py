@@ -71,6 +71,8 @@ EGRESS_ALLOW: list[str] = env.list(
 )
 # Beside 443 and 8443, for webhooks anywhere.
 EGRESS_PORTS: list[int] = env.list("EGRESS_PORTS", cast=int, default=[])
+# Certificates that webhooks are trusted by; empty: those of certifi.
+EGRESS_CA_FILE: str = env.str("EGRESS_CA_FILE", default="")
 
 # -- Apps, in layers: each imports only from those above it here -----------------------------------
 
