@@ -26,7 +26,7 @@ def database(name: str) -> Iterator[dict[str, str]]:
     name = f"{parts['NAME']}_{name}_{os.getpid()}"
     _execute("CREATE DATABASE {}", name)
     try:
-        environment = _environment(name)
+        environment = environment_for(name)
         subprocess.run(
             [sys.executable, str(local.BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"],
             env={**environment, "DATABASE_ROLE": "owner"},
@@ -40,10 +40,14 @@ def database(name: str) -> Iterator[dict[str, str]]:
         _execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
-def _environment(name: str) -> dict[str, str]:
-    """Name everything that is generated for an embedded installation, since the URLs are named."""
+def environment_for(name: str) -> dict[str, str]:
+    """The environment for a process of ours that works on another database of this server.
+
+    It names everything that is generated for an embedded installation, since the URLs are named.
+    """
     return {
         **os.environ,
+        "DJANGO_SETTINGS_MODULE": "qa_webhook.settings",
         "DATABASE_ROLE": "runtime",
         "DATABASE_URL": _url("runtime", name),
         "DATABASE_OWNER_URL": _url("owner", name),
@@ -51,8 +55,28 @@ def _environment(name: str) -> dict[str, str]:
         "SECRET_KEY": settings.SECRET_KEY,
         "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
         "DELIVERY_KEY": settings.DELIVERY_KEY_BASE64,
+        "EGRESS_ALLOW": ",".join(settings.EGRESS_ALLOW),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+@contextmanager
+def owner_session() -> Iterator[psycopg2.extensions.cursor]:
+    """A session of the owner in no database of ours, where databases are made and dropped."""
+    parts = settings.DATABASE_ROLES["owner"]
+    session = psycopg2.connect(
+        host=parts["HOST"] or None,
+        port=parts["PORT"] or None,
+        user=parts["USER"],
+        password=parts["PASSWORD"] or None,
+        dbname="postgres",
+    )
+    session.autocommit = True
+    try:
+        with session.cursor() as cursor:
+            yield cursor
+    finally:
+        session.close()
 
 
 def _url(role: str, name: str) -> str:
@@ -70,18 +94,5 @@ def _connect(parts: dict[str, str]) -> None:
 
 
 def _execute(statement: str, name: str) -> None:
-    """Run a statement that no transaction may hold, as the owner, outside the database it names."""
-    parts = settings.DATABASE_ROLES["owner"]
-    session = psycopg2.connect(
-        host=parts["HOST"] or None,
-        port=parts["PORT"] or None,
-        user=parts["USER"],
-        password=parts["PASSWORD"] or None,
-        dbname="postgres",
-    )
-    session.autocommit = True
-    try:
-        with session.cursor() as cursor:
-            cursor.execute(sql.SQL(statement).format(sql.Identifier(name)))
-    finally:
-        session.close()
+    with owner_session() as cursor:
+        cursor.execute(sql.SQL(statement).format(sql.Identifier(name)))

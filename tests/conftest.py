@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
-from qa_webhook import embedded
+from qa_webhook import embedded, scratch
 from tests import database
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -115,20 +113,4 @@ def django_db_setup(services: None, django_db_blocker: DjangoDbBlocker) -> Itera
 @pytest.fixture
 def process_environment(transactional_db: None) -> dict[str, str]:
     """The environment for a process of ours that works on this test's database."""
-    parts = connection.settings_dict
-    login = quote(parts["USER"], safe="")
-    if parts["PASSWORD"]:
-        login += ":" + quote(parts["PASSWORD"], safe="")
-    host = quote(parts["HOST"], safe="") + (f":{parts['PORT']}" if parts["PORT"] else "")
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "qa_webhook.settings",
-        "DATABASE_ROLE": "runtime",
-        "DATABASE_URL": f"postgresql://{login}@{host}/{parts['NAME']}",
-        "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
-        "SECRET_KEY": settings.SECRET_KEY,
-        "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
-        "DELIVERY_KEY": settings.DELIVERY_KEY_BASE64,
-        "EGRESS_ALLOW": ",".join(settings.EGRESS_ALLOW),
-        "LOG_FORMAT": "json",
-    }
+    return {**scratch.environment_for(connection.settings_dict["NAME"]), "LOG_FORMAT": "json"}

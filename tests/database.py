@@ -18,6 +18,7 @@ from django.db import connection
 from psycopg2 import sql
 
 from qa_webhook import database_roles
+from qa_webhook.scratch import owner_session
 
 PREFIX: Final = "test_qa_"
 TEMPLATE_PREFIX: Final = "template_qa_"
@@ -40,7 +41,7 @@ def template_name() -> str:
 def throw_away(name: str) -> Iterator[None]:
     """Connect Django to a new database as the run-time role, and drop it afterwards."""
     before = {key: connection.settings_dict[key] for key in ("NAME", "USER", "PASSWORD")}
-    with _maintenance() as cursor:
+    with owner_session() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
         _drop_abandoned(cursor)
         template = template_name()
@@ -53,7 +54,7 @@ def throw_away(name: str) -> Iterator[None]:
         yield
     finally:
         _connect(before)
-        with _maintenance() as cursor:
+        with owner_session() as cursor:
             _execute(cursor, "DROP DATABASE {} WITH (FORCE)", name)
 
 
@@ -66,25 +67,6 @@ def _connect(parts: dict[str, str]) -> None:
     connection.close()
     connection.settings_dict.update(parts)
     settings.DATABASES["default"].update(parts)
-
-
-@contextmanager
-def _maintenance() -> Iterator[psycopg2.extensions.cursor]:
-    """A session of the owner outside every test database."""
-    parts = settings.DATABASE_ROLES["owner"]
-    session = psycopg2.connect(
-        host=parts["HOST"] or None,
-        port=parts["PORT"] or None,
-        user=parts["USER"],
-        password=parts["PASSWORD"] or None,
-        dbname="postgres",
-    )
-    session.autocommit = True
-    try:
-        with session.cursor() as cursor:
-            yield cursor
-    finally:
-        session.close()
 
 
 def _make_template(cursor: psycopg2.extensions.cursor, template: str) -> None:

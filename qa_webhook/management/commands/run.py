@@ -158,6 +158,8 @@ def _environment(port: int, receiver_port: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     environment.setdefault("SITE_URL", f"http://127.0.0.1:{port}")
+    # On servers too the demo reaches its own receiver, and nothing else inside.
+    environment.setdefault("EGRESS_ALLOW", f"127.0.0.1/32:{receiver_port}")
     return environment
 
 
@@ -167,11 +169,15 @@ def _processes(environment: dict[str, str], *, bind: str) -> list[Process]:
     worker = ["celery", "--app", "qa_webhook", "worker", "--beat", "--queues", "plan,send,misc"]
     worker += ["--schedule", str(local.DIRECTORY / "beat-schedule"), "--concurrency", "2"]
     worker += ["--quiet", "--without-gossip", "--without-mingle"]
+    # Written by load_demo, with the keys of the demo's webhooks.
+    configuration = str(local.DIRECTORY / "receiver.json")
     commands = {
         "web": [sys.executable, "-m", *web],
         "planner": _manage("planner"),
         "sender": _manage("sender"),
         "worker": [sys.executable, "-m", *worker],
-        "receiver": _manage("receiver", "--port", environment["RECEIVER_PORT"]),
+        "receiver": _manage(
+            "receiver", "--port", environment["RECEIVER_PORT"], "--config", configuration
+        ),
     }
     return [Process(name, command, environment) for name, command in commands.items()]
