@@ -4,6 +4,7 @@ from celery import shared_task
 from django.core.management import call_command
 from django.utils import timezone
 
+import identity.ingestion
 import identity.partitions
 import webhooks.partitions
 
@@ -14,4 +15,5 @@ def upkeep() -> None:
     now = timezone.now()
     webhooks.partitions.ensure_ahead(now=now)
     identity.partitions.ensure_ahead(now=now)
+    identity.ingestion.prune(now=now)
     call_command("clearsessions")

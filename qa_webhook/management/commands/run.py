@@ -166,9 +166,18 @@ def _environment(port: int, receiver_port: int) -> dict[str, str]:
 def _processes(environment: dict[str, str], *, bind: str) -> list[Process]:
     web = ["gunicorn", "qa_webhook.wsgi", "--worker-class", "gthread", "--workers", "2"]
     web += ["--threads", "4", "--bind", bind, "--no-control-socket", "--log-level", "warning"]
-    worker = ["celery", "--app", "qa_webhook", "worker", "--beat", "--queues", "plan,send,misc"]
+    worker = [
+        "celery",
+        "--quiet",
+        "--app",
+        "qa_webhook",
+        "worker",
+        "--beat",
+        "--queues",
+        "plan,send,misc",
+    ]
     worker += ["--schedule", str(local.DIRECTORY / "beat-schedule"), "--concurrency", "2"]
-    worker += ["--quiet", "--without-gossip", "--without-mingle"]
+    worker += ["--without-gossip", "--without-mingle"]
     # Written by load_demo, with the keys of the demo's webhooks.
     configuration = str(local.DIRECTORY / "receiver.json")
     commands = {
