@@ -1,9 +1,12 @@
 """The sending, against a real receiver: hostile answers, refused addresses, kept connections."""
 
 import gzip
+import os
+import resource
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -455,6 +458,20 @@ def test_poll_waits_no_longer_than_it_was_told(receiver: Receiver) -> None:
         started = time.monotonic()
         assert transport.poll(0.2) == []
         assert 0.15 < time.monotonic() - started < 1.0
+
+
+def test_descriptors_beyond_what_select_can_watch_still_work(receiver: Receiver) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    receiver.script("/x", Reply(delay=0.2))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _each in range(1_200):
+            stack.enter_context(Path(os.devnull).open())
+
+        used = time.process_time()
+        assert send_one(request(receiver.url("/x")), rules=LOOPBACK).status == 200
+        assert time.process_time() - used < 0.15  # It slept, it did not spin.
 
 
 def test_closing_gives_up_what_is_open(receiver: Receiver) -> None:
