@@ -1,6 +1,6 @@
 from django.urls import path
 
-from journeys.views import editor
+from journeys.views import editor, panels, tests, variables
 
 app_name = "journeys"
 
@@ -18,4 +18,39 @@ urlpatterns = [
     path("w/<slug:slug>/journeys/<int:pk>/steps/move/", editor.step_move, name="step_move"),
     path("w/<slug:slug>/journeys/<int:pk>/steps/delete/", editor.step_delete, name="step_delete"),
     path("w/<slug:slug>/journeys/<int:pk>/undo/<int:revision>/", editor.undo, name="undo"),
+    path("w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/", panels.panel, name="panel"),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/preview/", panels.preview, name="preview"
+    ),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/variable/",
+        variables.variable,
+        name="variable",
+    ),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/variable/insert/",
+        variables.variable_insert,
+        name="variable_insert",
+    ),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/variable/preview/",
+        variables.variable_preview,
+        name="variable_preview",
+    ),
+    path("w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/test/", tests.test, name="test"),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/test/send/",
+        tests.test_send,
+        name="test_send",
+    ),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/test/cancel/",
+        tests.test_cancel,
+        name="test_cancel",
+    ),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/test/values/",
+        tests.test_values,
+        name="test_values",
+    ),
 ]

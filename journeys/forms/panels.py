@@ -39,6 +39,7 @@ class PanelForm(forms.Form):
         super().__init__(data)
         self.step, self.context, self.user = step, context, user
         self.fields["name"].required = True
+        self.fields["name"].error_messages["required"] = _("Enter a step name.")
         self.fields["name"].initial = step.name
         self.fields["name"].widget.attrs["autocomplete"] = "off"
         self.build()
@@ -69,6 +70,21 @@ class PanelForm(forms.Form):
             self.take(problem)
         return cleaned
 
+    def put(self, name: str, value: str) -> None:
+        """Let a field show a value, whatever was posted for it."""
+        self.fields[name].initial = value
+        if self.is_bound:
+            self.data = put(self.data, {name: value})
+
     @property
     def config(self) -> Mapping[str, Any]:
         return self.step.config
+
+
+def put(data: Any, values: Mapping[str, str]) -> QueryDict:
+    """Return posted data with some of its values in the place of what was posted."""
+    changed = QueryDict(mutable=True)
+    changed.update(data)
+    for name, value in values.items():
+        changed[name] = value
+    return changed

@@ -90,8 +90,8 @@ class WebhookForm(PanelForm):
         self._offer_id_types()
         asked = {parameter["name"] for parameter in self._asked()}
         rest = {name: value for name, value in self.chosen.values.items() if name not in asked}
-        self._set("kept", json.dumps(rest))
-        self._set("variables", json.dumps(self.chosen.variables_json()))
+        self.put("kept", json.dumps(rest))
+        self.put("variables", json.dumps(self.chosen.variables_json()))
         self.initial = {"encryption": self.chosen.encryption.value}
 
     @property
@@ -166,7 +166,7 @@ class WebhookForm(PanelForm):
         """Return how many lack the chosen ID type; None while nobody or none is chosen."""
         if not self.coverage.people or self.chosen.id_type not in self.coverage.covered:
             return None
-        return self.coverage.people - self.coverage.covered[self.chosen.id_type]
+        return self.coverage.people - self.coverage.covered.get(self.chosen.id_type or 0, 0)
 
     @property
     def is_nobody_covered(self) -> bool:
@@ -240,20 +240,13 @@ class WebhookForm(PanelForm):
             help_text=_("The address that the other system will use."),
         )
 
-    def _set(self, name: str, value: str) -> None:
-        """Let a hidden field hold what the form made of it, posted or not."""
-        self.fields[name].initial = value
-        if self.is_bound:
-            self.data = self.data.copy()
-            self.data[name] = value
-
 
 def field_name(parameter: str) -> str:
     """Return a name for a parameter's field that is safe in markup, whatever its letters."""
     return _PREFIX + blake2b(clean_name(parameter).encode(), digest_size=8).hexdigest()
 
 
-def variables_in(data: QueryDict) -> dict[str, Any]:
+def variables_in(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the variables that the panel's hidden field carries; what is broken is left out."""
     found: dict[str, Any] = {}
     for parameter, each_of in _object(data.get("variables")).items():
@@ -297,7 +290,14 @@ def _typed_values(data: QueryDict) -> dict[str, Any]:
     }
 
 
-def _field(parameter: Mapping[str, Any], value: Any) -> forms.CharField | forms.ChoiceField:
+class _AnyChoiceField(forms.ChoiceField):
+    """A list whose choice is checked by the step's component, with its own sentence."""
+
+    def valid_value(self, value: Any) -> bool:
+        return True
+
+
+def _field(parameter: Mapping[str, Any], value: Any) -> forms.Field:
     label = parameter["label"]
     initial = "" if value is None else str(value)
     help_text = _help(parameter)
@@ -306,11 +306,9 @@ def _field(parameter: Mapping[str, Any], value: Any) -> forms.CharField | forms.
         choices = [("", _("Choose one")), *(tuple(each) for each in parameter["choices"])]
         if initial and initial not in dict(choices):
             choices.append((initial, _("%(value)s (no longer offered)") % {"value": initial}))
-        field: forms.CharField | forms.ChoiceField = forms.ChoiceField(
+        field: forms.Field = _AnyChoiceField(
             label=label, choices=choices, initial=initial, help_text=help_text
         )
-        # Whether the choice is one of the list is asked by the step's component.
-        field.valid_value = lambda _value: True  # type: ignore[method-assign]
     else:
         field = forms.CharField(
             label=label,

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
 from journeys import components, context, drafts, publishing
-from journeys.component import Problem
+from journeys.component import Context, Problem
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft, Written
 from journeys.layout import END_KEY, Canvas, Node, lay_out
@@ -58,14 +58,14 @@ def page_context(request: WorkspaceRequest, journey: Journey) -> dict[str, Any]:
     }
 
 
-def _canvas(document: Document, loaded: context.Context, problems: list[Problem]) -> Canvas:
+def _canvas(document: Document, loaded: Context, problems: list[Problem]) -> Canvas:
     nodes = [_node(step, loaded, problems, fixed=step == document.start) for step in document]
     end = components.COMPONENTS["end"]
     nodes.append(Node(END_KEY, end.code, end.icon, str(end.label), fixed=True))
     return lay_out(nodes)
 
 
-def _node(step: Step, loaded: context.Context, problems: list[Problem], *, fixed: bool) -> Node:
+def _node(step: Step, loaded: Context, problems: list[Problem], *, fixed: bool) -> Node:
     component = components.of(step)
     missing = sum(problem.step == step.key for problem in problems)
     gaps = ngettext("%(count)d thing missing", "%(count)d things missing", missing)

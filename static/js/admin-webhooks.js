@@ -99,7 +99,8 @@ function startPreview(place) {
   };
   form.addEventListener("input", later);
   form.addEventListener("change", later);
-  draw();
+  // What was typed and not saved differs from what the server has drawn.
+  if (!place.childElementCount || form.querySelector(".errors, .webhook-effect")) draw();
 }
 
 // --- Test send ----------------------------------------------------------------------------------------

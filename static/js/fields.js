@@ -69,6 +69,50 @@ export function start() {
     insert(words, field);
   });
 
+  // A variable that was renamed or removed in its dialog changes the text in every place.
+  document.body.addEventListener("variable-replace", (event) => {
+    const { field, from, to } = event.detail;
+    for (const dialog of document.querySelectorAll("dialog[data-fill][open]")) close(dialog);
+    const box = document.getElementById(field);
+    if (!box || from === to) return;
+    box.value = box.value.replaceAll(from, () => to);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    box.focus();
+  });
+
+  // A variable is shown below its text only while the text holds it; an undo brings both back.
+  const showChips = (box) => {
+    const list = box.id && document.querySelector(`[data-chips="${CSS.escape(box.id)}"]`);
+    if (!list) return;
+    for (const chip of list.children) chip.hidden = !box.value.includes(chip.dataset.token);
+    list.hidden = ![...list.children].some((chip) => !chip.hidden);
+  };
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("[data-variables]")) showChips(event.target);
+  });
+  document.body.addEventListener("htmx:oobAfterSwap", (event) => {
+    const list = event.detail.target;
+    const box = list?.dataset?.chips && document.getElementById(list.dataset.chips);
+    if (box) requestAnimationFrame(() => showChips(box));
+  });
+
+  // In the dialog: the name follows the source until somebody has typed another one.
+  document.addEventListener("change", (event) => {
+    const { names } = event.target.dataset ?? {};
+    const name = names && event.target.form?.elements.namedItem("name");
+    if (!name) return;
+    const proposed = [...event.target.form.querySelectorAll("[data-names]")].map((one) => one.dataset.names);
+    if (!name.value || proposed.includes(name.value)) name.value = names;
+  });
+
+  // <input data-filters="list id">: leaves the rows that hold what was typed.
+  document.addEventListener("input", (event) => {
+    const list = event.target.dataset?.filters && document.getElementById(event.target.dataset.filters);
+    if (!list) return;
+    const wanted = event.target.value.trim().toLowerCase();
+    for (const row of list.querySelectorAll(".choice")) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  });
+
   // Esc or Cancel in the dialog: back to the same cursor, not to the insert button.
   document.body.addEventListener("dialog-closed", () => {
     if (document.activeElement?.closest("[data-insert]")) restore();

@@ -1,0 +1,148 @@
+"""The test-send dialog of a webhook step."""
+
+import json
+import secrets
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from identity import people
+from journeys import forms, previews
+from journeys.component import Context
+from journeys.components.webhook import WebhookConfig, newest_revision
+from journeys.definition import Step
+from journeys.forms.panels import put
+from journeys.forms.test_sends import TestSendForm
+from journeys.models import Journey
+from journeys.views.access import get_journey, get_step
+from journeys.views.panels import load
+from webhooks import grants, test_sends
+from webhooks.test_sends import InvalidOrderError, NotSentError
+from workspaces.points import Point
+from workspaces.views import WorkspaceRequest, workspace_view
+
+
+@require_POST
+@workspace_view(Point.AUTOMATED_MARKETING)
+def test(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
+    """Open the dialog for the step as its panel shows it now."""
+    journey = get_journey(request, pk)
+    kept = get_step(journey, key)
+    step = forms.of(kept).read(request.POST, kept)
+    loaded = load(request, journey, step)
+    _require_webhook(request, loaded, step)
+    form = TestSendForm(step=step, context=loaded, token=secrets.token_urlsafe(16))
+    return _show(request, journey, form)
+
+
+@require_POST
+@workspace_view(Point.AUTOMATED_MARKETING)
+def test_send(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
+    """Send the test; the dialog stays and shows the verdict."""
+    journey = get_journey(request, pk)
+    step = _posted(request, get_step(journey, key))
+    loaded = load(request, journey, step)
+    _require_webhook(request, loaded, step)
+    form = TestSendForm(request.POST, step=step, context=loaded)
+    if not form.is_valid():
+        return _show(request, journey, form, status=422)
+    try:
+        verdict = test_sends.send(
+            form.order(),
+            actor=request.user,
+            token=form.cleaned_data["token"],
+            now=timezone.now(),
+        )
+    except InvalidOrderError as error:
+        form.refuse(error.errors)
+        return _show(request, journey, form, status=422)
+    except NotSentError as error:
+        form.add_error(None, str(error))
+        return _show(request, journey, form, status=422)
+    # A new token: OK pressed again is another test.
+    form.data = put(form.data, {"token": secrets.token_urlsafe(16)})
+    return _show(request, journey, form, verdict=verdict)
+
+
+@require_POST
+@workspace_view(Point.AUTOMATED_MARKETING)
+def test_cancel(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
+    """Keep a test that is not on its way yet from being sent."""
+    get_step(get_journey(request, pk), key)
+    test_sends.cancel(actor=request.user, token=request.POST.get("token", ""))
+    return HttpResponse(status=204)
+
+
+@require_POST
+@workspace_view(Point.AUTOMATED_MARKETING)
+def test_values(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
+    """Fill the variables' fields from the person whom the typed ID belongs to."""
+    journey = get_journey(request, pk)
+    step = _posted(request, get_step(journey, key))
+    loaded = load(request, journey, step)
+    _require_webhook(request, loaded, step)
+    form = TestSendForm(request.POST, step=step, context=loaded)
+    given = request.POST.get("id_type", "")
+    id_type = form.id_types.get(int(given)) if given.isdigit() else None
+    typed = request.POST.get("typed_id", "").strip()
+    found = people.find(request.workspace, value=typed, id_type=id_type) if typed else []
+    if found:
+        samples = previews.samples(loaded, in_clear=False) if _is_event(loaded) else []
+        attributes = samples[0].attributes if samples else {}
+        form.data = put(form.data, form.values_of(found[0].tags, attributes))
+    shown = {"form": form, "typed": typed, "is_found": bool(found)}
+    return render(request, "journeys/_test_values.html", shown)
+
+
+def _is_event(loaded: Context) -> bool:
+    return bool(loaded.document.start and loaded.document.start.component == "event")
+
+
+def _posted(request: WorkspaceRequest, kept: Step) -> Step:
+    """Return the step that the dialog carries; anything else than this step is not taken."""
+    try:
+        step = Step.from_json(json.loads(request.POST.get("panel", "")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Http404 from None
+    if step.key != kept.key or step.component != kept.component:
+        raise Http404
+    return step
+
+
+def _require_webhook(request: WorkspaceRequest, loaded: Context, step: Step) -> None:
+    config = WebhookConfig.from_json(step.config)
+    webhook = loaded.webhooks.get(config.webhook or 0)
+    if webhook is None or newest_revision(config, loaded) is None:
+        raise Http404
+    grants.require(request.user, webhook)
+
+
+def _show(
+    request: WorkspaceRequest,
+    journey: Journey,
+    form: TestSendForm,
+    *,
+    status: int = 200,
+    verdict: Any = None,
+) -> HttpResponse:
+    webhook = form.context.webhooks[form.chosen.webhook or 0]
+    earlier = [
+        (each, each.fingerprint != form.chosen.fingerprint)
+        for each in test_sends.last_of_step(form.step.key)
+        if verdict is None or each.pk != verdict.test.pk
+    ]
+    shown = {
+        "journey": journey,
+        "step": form.step,
+        "form": form,
+        "verdict": verdict,
+        "earlier": earlier,
+        "webhook": webhook,
+        "management_test": test_sends.accepted_in_management(webhook),
+        "last_test": verdict.test if verdict else None,
+    }
+    return render(request, "journeys/_test.html", shown, status=status)
