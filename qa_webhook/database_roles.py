@@ -6,8 +6,8 @@ trigger, change a table or read past a policy. What needs more at run time (maki
 partitions) is a SECURITY DEFINER function that a migration makes; functions may be executed by all.
 
 `manage.py migrate` calls `grant` at its end, as the owner. Making the roles themselves is the work
-of the database's administrator (`docs/how-to` has the three statements); the embedded cluster and
-the tests make their own.
+of the database's administrator (docs/how-to/run-on-servers.md has the statements); the embedded
+cluster makes its own.
 """
 
 from django.conf import settings

@@ -6,10 +6,12 @@ never belong into an event; keys that carry them are struck out here as a last r
 
 import logging
 import logging.config
+import re
 from collections.abc import MutableMapping
 from typing import Any, Final
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 _NEVER_LOGGED: Final = frozenset(
     {"email", "mobile", "phone", "identifier", "value", "body", "headers", "password", "secret",
@@ -25,6 +27,19 @@ def strike_personal_data(
     return event
 
 
+_TRACEBACK: Final = ExceptionDictTransformer(show_locals=False, max_frames=30)
+# Addresses, and numbers long enough to be one: PostgreSQL, for one, quotes the row it refuses.
+_PERSONAL: Final = re.compile(r"[^\s@(=]+@[^\s@)]+|\+?\d{6,}")
+
+
+def exception_without_locals(info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
+    """Where it happened and what was said, without the variables, which hold people and secrets."""
+    chain: list[dict[str, Any]] = _TRACEBACK(info)
+    for link in chain:
+        link["exc_value"] = _PERSONAL.sub("[struck out]", link["exc_value"])
+    return chain
+
+
 def configure(*, level: str, form: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -34,9 +49,12 @@ def configure(*, level: str, form: str) -> None:
         strike_personal_data,
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if form == "console"
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            structlog.processors.ExceptionRenderer(exception_without_locals),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
     )
     structlog.configure(
         processors=[

@@ -14,3 +14,5 @@ from qa_webhook.settings import *  # noqa: F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EGRESS_ALLOW = ["127.0.0.1/32"]
 DATABASES["default"]["CONN_MAX_AGE"] = 0  # noqa: F405
+# A test client is made a thousand times, and each would walk through every static file.
+WHITENOISE_AUTOREFRESH = True
