@@ -36,14 +36,17 @@ class Inside:
         return self.waiting + self.unplanned
 
 
-def pause(*, journey: Journey, user: User, now: datetime) -> None:
+def pause(*, journey: Journey, user: User | None, now: datetime) -> None:
     """Send to nobody until it is resumed; people keep their place, events go on letting them in.
+
+    Args:
+        user: who does it; None is the operator's command line, as for all of these.
 
     Raises:
         PermissionDenied: the user may not publish journeys here.
         ValidationError: it is neither in progress nor scheduled.
     """
-    permissions.require(user, journey.workspace, Point.PUBLISH_JOURNEYS)
+    _require_right(user, journey)
     with transaction.atomic():
         runs = _open_runs(journey)
         if not _change(
@@ -59,17 +62,19 @@ def pause(*, journey: Journey, user: User, now: datetime) -> None:
         _record(journey, user, "paused")
 
 
-def resume(*, journey: Journey, user: User, now: datetime) -> None:
+def resume(*, journey: Journey, user: User | None, now: datetime) -> None:
     """Go on where it was paused; whoever resumes becomes the responsible member.
+
+    The operator is responsible for nothing: the member who was stays so, and is checked.
 
     Raises:
         PermissionDenied: the user may not publish, or fails a gate of a webhook; it says which.
         ValidationError: it is not paused.
     """
-    permissions.require(user, journey.workspace, Point.PUBLISH_JOURNEYS)
+    _require_right(user, journey)
     with transaction.atomic():
         runs = _open_runs(journey)
-        require_gates(user, journey, runs)
+        _require_gates(user, journey, runs)
         started = any(run.started_at for run in runs)
         state = JourneyState.RUNNING if started else JourneyState.SCHEDULED
         if not _change(journey, [JourneyState.PAUSED], state):
@@ -79,7 +84,7 @@ def resume(*, journey: Journey, user: User, now: datetime) -> None:
         _record(journey, user, "resumed")
 
 
-def stop(*, journey: Journey, user: User, take_out: bool, now: datetime) -> Inside:
+def stop(*, journey: Journey, user: User | None, take_out: bool, now: datetime) -> Inside:
     """Let nobody in any more. It is final; publishing again starts anew.
 
     Args:
@@ -90,7 +95,7 @@ def stop(*, journey: Journey, user: User, take_out: bool, now: datetime) -> Insi
         PermissionDenied: the user may not publish journeys, or fails a gate.
         ValidationError: it is not under way.
     """
-    permissions.require(user, journey.workspace, Point.PUBLISH_JOURNEYS)
+    _require_right(user, journey)
     with transaction.atomic():
         runs = _open_runs(journey)
         inside = _inside(runs)
@@ -103,7 +108,7 @@ def stop(*, journey: Journey, user: User, take_out: bool, now: datetime) -> Insi
                 _("Only a journey that is under way can be stopped."), "not_running"
             )
         if not take_out and was_paused:
-            require_gates(user, journey, runs)
+            _require_gates(user, journey, runs)
             _go_on(runs, user, now)
         for run in runs:
             run.closed_at = run.closed_at or now
@@ -120,17 +125,23 @@ def inside(journey: Journey) -> Inside:
     return _inside(list(journey.runs.filter(state__in=uses.OPEN_STATES)))
 
 
-def require_gates(user: User, journey: Journey, runs: list[Run]) -> None:
-    """Refuse a user who may not use every webhook of these runs.
+def _require_right(user: User | None, journey: Journey) -> None:
+    if user is not None:
+        permissions.require(user, journey.workspace, Point.PUBLISH_JOURNEYS)
 
-    Raises:
-        PermissionDenied: it names the webhook and the missing gate.
-    """
+
+def _require_gates(user: User | None, journey: Journey, runs: list[Run]) -> None:
+    """Refuse who may not use every webhook of these runs, naming the webhook and the gate."""
     webhooks = list(Webhook.objects.filter(plans__in=_plans(runs)).distinct().order_by("name"))
-    standings = grants.gates(user, webhooks, journey.workspace) if webhooks else {}
-    for webhook in webhooks:
-        if not standings[webhook.pk].open:
-            raise PermissionDenied(f"{webhook.name}: {standings[webhook.pk].missing}")
+    for responsible in {user or run.responsible for run in runs}:
+        if responsible is None:
+            raise PermissionDenied(
+                _("The member who was responsible is gone. Somebody else has to.")
+            )
+        standings = grants.gates(responsible, webhooks, journey.workspace) if webhooks else {}
+        for webhook in webhooks:
+            if not standings[webhook.pk].open:
+                raise PermissionDenied(f"{webhook.name}: {standings[webhook.pk].missing}")
 
 
 def _open_runs(journey: Journey) -> list[Run]:
@@ -153,9 +164,10 @@ def _change(journey: Journey, before: list[JourneyState], state: JourneyState) -
     return bool(changed)
 
 
-def _go_on(runs: list[Run], user: User, now: datetime) -> None:
-    control.resume_plans(_plans(runs), responsible=user, now=now)
+def _go_on(runs: list[Run], user: User | None, now: datetime) -> None:
     for run in runs:
+        responsible = user or run.responsible
+        control.resume_plans(_plans([run]), responsible=responsible, now=now)
         if run.state != RunState.PAUSED:
             continue
         if run.started_at is None:
@@ -163,7 +175,7 @@ def _go_on(runs: list[Run], user: User, now: datetime) -> None:
         else:
             run.state = RunState.PLANNING if run.pages.exists() else RunState.RUNNING
         run.state_reason = ""
-        run.responsible = user
+        run.responsible = responsible
         run.save(update_fields=["state", "state_reason", "responsible"])
 
 
@@ -179,7 +191,7 @@ def _inside(runs: list[Run]) -> Inside:
     return Inside(waiting=sum(each.queued for each in counts), unplanned=unplanned)
 
 
-def _record(journey: Journey, user: User, action: str, **changes: object) -> None:
+def _record(journey: Journey, user: User | None, action: str, **changes: object) -> None:
     audit.record(
         actor=user,
         workspace=journey.workspace,
