@@ -124,14 +124,15 @@ class Sender:
 
     def turn(self) -> bool:
         """Do one round of everything; return whether there is anything in our hands."""
-        is_up = time.monotonic() >= self._down_until
-        if is_up:
-            with self._surviving():
-                self._look_after()
         self._send()
-        if is_up and self._is_flush_due():
+        # What came in is settled before anything is claimed: a lease that ran out while this
+        # process was frozen, and that nobody took, is still good for that.
+        if self._is_up and self._is_flush_due():
             with self._surviving():
                 self._flush()
+        if self._is_up:
+            with self._surviving():
+                self._look_after()
         return self._lines_hold_work()
 
     def finish(self) -> None:
@@ -141,7 +142,7 @@ class Sender:
                 held.ready.clear()
         while self.transport.open or self._pending:
             self._collect(POLL_SECONDS)
-            if self._pending and time.monotonic() >= self._down_until:
+            if self._pending and self._is_up:
                 with self._surviving():
                     self._flush()
         with self._surviving():
@@ -152,6 +153,11 @@ class Sender:
     def close(self) -> None:
         self._keeper.stop()
         self.transport.close()
+
+    @property
+    def _is_up(self) -> bool:
+        """Whether the database was there when it was last needed, or may be asked again."""
+        return time.monotonic() >= self._down_until
 
     def _lines_hold_work(self) -> bool:
         return bool(self._pending) or any(line.holds for line in self._intake.lines.values())
@@ -254,10 +260,9 @@ class Sender:
     # --- Sending ----------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        is_up = time.monotonic() >= self._down_until
         for line in list(self._intake.lines.values()):
             # While the database is away nothing new is opened: it could not be settled.
-            if is_up and not self.is_stopping and line.holds:
+            if self._is_up and not self.is_stopping and line.holds:
                 with self._surviving():
                     self._open(line)
         wait = POLL_SECONDS

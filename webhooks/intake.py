@@ -56,6 +56,8 @@ class Intake:
 
     def take(self) -> bool:
         """Claim what there is room for; return whether anything was claimed."""
+        if self._is_behind():
+            return False
         if time.monotonic() >= self._look_at:
             self._look()
         claimed = False
@@ -68,6 +70,10 @@ class Intake:
             else:
                 self._due.remove(webhook_id)
         return claimed
+
+    def _is_behind(self) -> bool:
+        """Tell whether a lease of ours ran out unseen: claiming now could take our own work."""
+        return any(held.lease.left() <= 0 for line in self.lines.values() for held in line.holds)
 
     def _look(self) -> None:
         """Ask which webhooks have something due; take lanes and waiting messages of theirs."""

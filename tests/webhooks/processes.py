@@ -1,0 +1,108 @@
+"""Senders in processes of their own, on this test's database, to be killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Quick enough for a test: a dead sender's chunk is free again after three seconds.
+OPTIONS: Mapping[str, Any] = {
+    "lease_seconds": 3.0,
+    "flush_seconds": 0.1,
+    "idle_seconds": 0.05,
+    "margin_seconds": 0.2,
+    "schedule": [0.2, 0.4, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8],
+}
+
+
+def environment(**options: Any) -> dict[str, str]:
+    """Return what a process needs to work on the database of this test."""
+    parts = connection.get_connection_params()
+    host = quote(parts.get("host", ""), safe="")
+    port = f":{parts['port']}" if parts.get("port") else ""
+    password = f":{quote(parts['password'], safe='')}" if parts.get("password") else ""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "qa_webhook.settings",
+        "DATABASE_ROLE": "runtime",
+        "DATABASE_URL": f"postgresql://{parts['user']}{password}@{host}{port}/{parts['dbname']}",
+        "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
+        "SECRET_KEY": settings.SECRET_KEY,
+        "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
+        "DELIVERY_KEY": _base64(settings.DELIVERY_KEY),
+        "EGRESS_ALLOW": "127.0.0.1/32",
+        "SENDER_OPTIONS": json.dumps({**OPTIONS, **options}),
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+def _base64(raw: bytes) -> str:
+    import base64
+
+    return base64.b64encode(raw).decode()
+
+
+class SenderProcess:
+    """``manage.py sender``, which ends with the block however it is left."""
+
+    def __init__(self, *arguments: str, **options: Any) -> None:
+        self._arguments = arguments
+        self._environment = environment(**options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), "sender", *self._arguments],
+            env=self._environment,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+
+    def kill(self) -> None:
+        """End it as a power cut would, children included."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+
+def wait_until(
+    condition: Callable[[], bool], *, seconds: float = 60.0, every: float = 0.05
+) -> None:
+    """Wait for a fact; fail when it does not come about."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come about in time"
+        time.sleep(every)
