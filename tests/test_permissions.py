@@ -1,0 +1,482 @@
+"""Every address of the console, the admin and the API, against every kind of visitor.
+
+**A new address needs a row**; ``test_every_address_has_a_row`` names those without one.
+
+* A page of the console or an extra page of the admin: a row in ``MATRIX``. The arguments name
+  what stands in the address; what they mean is looked up in the ``scene``, so add there what your
+  address needs (one webhook, one journey ... of the workspace ``home``).
+* An address of the API: a row in ``API``.
+* A model in Django admin: nothing, its five pages are covered below. Only make one object of it in
+  ``scene``; the test says when it misses one.
+
+Every cell is asked in a savepoint, so a POST changes nothing for the next one.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Model
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from tests.factories import (
+    make_administrator,
+    make_member,
+    make_operator,
+    make_organization,
+    make_user,
+    make_workspace,
+    membership_of,
+)
+from tests.webhooks.factories import make_choice_list, make_webhook
+from webhooks import granting, keys, outbox, partitions, plans
+from webhooks.choices import SecretKind
+from webhooks.models import Delivery, Message, Receipt, Redelivery, Webhook
+from webhooks.outbox import NewChunk
+from workspaces import api_keys, member_groups, members, notices
+from workspaces.admin import scoping
+from workspaces.admin.base import ScopedModelAdmin
+from workspaces.admin_site import Guarded, OperatorOnly
+from workspaces.choices import Preset, Scope
+from workspaces.models import Organization, User, Workspace
+from workspaces.points import Point
+
+pytestmark = pytest.mark.django_db
+
+# Who asks. "role only" and "grant only" each lack one of the two gates of a webhook step; the
+# "stranger" is the administrator of another tenant.
+VISITORS: Final = (
+    "administrator",
+    "both gates",
+    "role only",
+    "grant only",
+    "analyst",
+    "stranger",
+    "anonymous",
+)
+OPEN: Final = (200,) * 7
+INSIDE: Final = (200, 200, 200, 200, 200, 200, 302)
+LEADS_ON: Final = (302,) * 7
+POST_ONLY: Final = (405,) * 7
+OWN_ONLY: Final = (404, 404, 404, 404, 404, 404, 302)
+SET_UP: Final = (200, 403, 403, 403, 403, 404, 302)
+SET_UP_POST: Final = (302, 403, 403, 403, 403, 404, 302)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One verb of one address, and the status for each of ``VISITORS`` in order."""
+
+    verb: str
+    name: str
+    statuses: tuple[int, ...]
+    arguments: tuple[str, ...] = ()
+    data: dict[str, str] = field(default_factory=dict)
+
+
+def get(name: str, statuses: tuple[int, ...], *arguments: str, **data: str) -> Row:
+    return Row("GET", name, statuses, arguments, data)
+
+
+def post(name: str, statuses: tuple[int, ...], *arguments: str, **data: str) -> Row:
+    return Row("POST", name, statuses, arguments, data)
+
+
+MATRIX: Final = (
+    # -- health: for the machine's own probes
+    get("health_live", OPEN),
+    get("health_ready", OPEN),
+    # -- log-in
+    get("account_login", (302, 302, 302, 302, 302, 302, 200)),
+    get("account_logout", INSIDE),
+    get("account_inactive", OPEN),
+    get("account_signup", (302, 302, 302, 302, 302, 302, 200)),
+    get("account_reauthenticate", INSIDE),
+    get("account_change_password", INSIDE),
+    get("account_set_password", LEADS_ON),
+    get("account_reset_password", OPEN),
+    get("account_reset_password_done", OPEN),
+    get("account_reset_password_from_key", OPEN, "no user", "no key"),
+    get("account_reset_password_from_key_done", OPEN),
+    get("mfa_index", INSIDE),
+    get("mfa_authenticate", LEADS_ON),
+    get("mfa_reauthenticate", LEADS_ON),
+    get("mfa_activate_totp", LEADS_ON),
+    get("mfa_deactivate_totp", OWN_ONLY),
+    get("mfa_view_recovery_codes", OWN_ONLY),
+    get("mfa_generate_recovery_codes", LEADS_ON),
+    get("mfa_download_recovery_codes", OWN_ONLY),
+    # -- the frame
+    get("workspaces:start", LEADS_ON),
+    get("workspaces:home", (302, 302, 302, 302, 302, 404, 302), "slug"),
+    get("workspaces:settings", INSIDE),
+    get("workspaces:language", POST_ONLY),
+    post("workspaces:language", LEADS_ON, language="en"),
+    get("workspaces:notices", INSIDE),
+    post("workspaces:notices_read", LEADS_ON),
+    post("workspaces:notice_open", (302, 404, 404, 404, 404, 404, 302), "notice"),
+    post("workspaces:invitation_accept", OWN_ONLY, "invitation"),
+    post("workspaces:invitation_decline", OWN_ONLY, "invitation"),
+    # -- the set-up as a whole
+    get("admin:index", (200, 403, 403, 403, 403, 200, 302)),
+    get("admin:login", (302, 403, 403, 403, 403, 302, 302)),
+    get("admin:logout", (302, 403, 403, 403, 403, 302, 302)),
+    get("admin:password_change", (302, 403, 403, 403, 403, 302, 302)),
+    get("admin:password_change_done", (200, 403, 403, 403, 403, 200, 302)),
+    get("admin:jsi18n", (200, 403, 403, 403, 403, 200, 302)),
+    get("admin:autocomplete", (403, 403, 403, 403, 403, 403, 302)),
+    get("admin:app_list", (200, 403, 403, 403, 403, 200, 302), "app"),
+    get("admin:auth_user_password_change", (403, 403, 403, 403, 403, 403, 302), "user"),
+    # -- webhooks in the set-up
+    post("admin:webhooks_webhook_preview", (200, 403, 403, 403, 403, 200, 302)),
+    get("admin:webhooks_webhook_key", (404, 403, 403, 403, 403, 404, 302), "webhook", "secret"),
+    post("admin:webhooks_webhook_key_new", SET_UP_POST, "webhook", kind="receipt"),
+    get("admin:webhooks_webhook_test", SET_UP, "webhook"),
+    post("admin:webhooks_webhook_test_cancel", (204, *SET_UP_POST[1:]), "webhook"),
+    post("admin:webhooks_webhook_grant", (422, *SET_UP_POST[1:]), "webhook"),
+    post("admin:webhooks_webhook_grant_end", SET_UP_POST, "webhook", "member", "grant"),
+    post("admin:webhooks_webhook_state", SET_UP_POST, "webhook", state="paused"),
+    post("admin:webhooks_webhook_duplicate", SET_UP_POST, "webhook"),
+    get("admin:webhooks_webhook_guide", SET_UP, "webhook"),
+    get("admin:webhooks_webhook_guide_markdown", SET_UP, "webhook"),
+)
+
+# The API knows no members: a good key, one without scopes, a revoked one, another tenant's, none.
+CALLERS: Final = ("key", "unscoped", "revoked", "foreign", "none")
+API: tuple[Row, ...] = (
+    # An empty body: who gets this far is told what is missing.
+    post("api_events", (400, 403, 401, 400, 401)),
+)
+
+
+@dataclass
+class Scene:
+    """One workspace with everything, another tenant, and the visitors."""
+
+    home: Workspace
+    visitors: dict[str, User | None]
+    callers: dict[str, str]
+    values: dict[str, Any]
+    clients: dict[str, Client]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    home = make_workspace(make_organization())
+    away = make_workspace(make_organization())
+    administrator = make_administrator(home)
+    visitors: dict[str, User | None] = {
+        "administrator": administrator,
+        "both gates": make_member(home, Preset.MARKETER),
+        "role only": make_member(home, Preset.MARKETER),
+        "grant only": make_member(home, points=[Point.AUTOMATED_MARKETING, Point.PUBLISH_JOURNEYS]),
+        "analyst": make_member(home, Preset.ANALYST),
+        "stranger": make_administrator(away),
+        "anonymous": None,
+    }
+    clients = {visitor: _client_of(user) for visitor, user in visitors.items()}
+    return Scene(home, visitors, _callers(home, away), _values(home, visitors), clients)
+
+
+def _client_of(user: User | None) -> Client:
+    client = Client(raise_request_exception=False)
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def _values(home: Workspace, visitors: dict[str, User | None]) -> dict[str, Any]:
+    """Return what stands in addresses; the objects all belong to ``home``."""
+    administrator = visitors["administrator"]
+    assert administrator is not None
+    now = timezone.now()
+    webhook = make_webhook(home)
+    gated = [visitors["both gates"], visitors["grant only"]]
+    granting.grant(
+        webhook=webhook,
+        grantees=granting.Grantees(members=[membership_of(user, home) for user in gated if user]),
+        actor=administrator,
+        now=now,
+    )
+    secret, _clear = keys.make(
+        webhook=webhook, kind=SecretKind.AES, actor=administrator, now=now, given=""
+    )
+    invitation = members.add_member(
+        workspace=home, email=make_user().email, actor=administrator, now=now
+    )
+    notices.register("test_matrix", "Something.")
+    notices.tell(workspace=home, kind="test_matrix", to=[administrator])
+    member_groups.create_group(workspace=home, name="Team", actor=administrator)
+    _make_records(webhook)
+    return {
+        "slug": home.slug,
+        "app": "workspaces",
+        "user": administrator.pk,
+        "no user": "0",
+        "no key": "abc-def",
+        "notice": administrator.notices.get().pk,
+        "invitation": invitation.membership.pk,
+        "webhook": webhook.pk,
+        "secret": secret.pk,
+        "member": "member",
+        "grant": granting.grants_of(webhook)[0].pk,
+    }
+
+
+def _make_records(webhook: Webhook) -> None:
+    """Make one row of each model of which the set-up shows a record."""
+    home, now = webhook.workspace, timezone.now()
+    make_choice_list(home, "sms")
+    revision = webhook.revisions.get()
+    definition = plans.define(
+        revision=revision, values={}, variables={}, id_type=home.id_types.get(code="MOBILE")
+    )
+    plan = plans.create(
+        revision=revision,
+        run_id=1,
+        step_key=str(uuid.uuid4()),
+        definition=definition,
+        labels={},
+        responsible=None,
+    )
+    partitions.ensure_ahead(now=now)
+    outbox.submit(plan=plan, chunks=[NewChunk(0, [1])], now=now)
+    chunk = plan.chunks.get()
+    shared = {"workspace": home, "webhook": webhook, "plan": plan, "day": chunk.day}
+    row = {"chunk_id": chunk.pk, "position": 0, "qaid": 1, "state": "delivered"}
+    Delivery.objects.create(id="dlv_1", updated_at=now, **row, **shared)
+    Message.objects.create(
+        id="msg_1", chunk=chunk, delivery_ids=[], positions=[], body=b"", due_at=now, **shared
+    )
+    Receipt.objects.create(
+        webhook=webhook, delivery_id="dlv_1", code="ok", occurred_at=now, received_at=now
+    )
+    Redelivery.objects.create(workspace=home, ordered_at=now, selection={})
+
+
+def _callers(home: Workspace, away: Workspace) -> dict[str, str]:
+    def key(workspace: Workspace, name: str, *scopes: Scope) -> api_keys.NewKey:
+        return api_keys.create(workspace=workspace, name=name, scopes=scopes, actor=None)
+
+    revoked = key(home, "Revoked", *Scope)
+    api_keys.revoke(key=revoked.key, actor=None, now=timezone.now())
+    return {
+        "key": key(home, "Good", *Scope).secret,
+        "unscoped": key(home, "Without scope").secret,
+        "revoked": revoked.secret,
+        "foreign": key(away, "Foreign", *Scope).secret,
+        "none": "",
+    }
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def ask(row: Row, scene: Scene, client: Client, secret: str = "") -> int:
+    address = reverse(row.name, args=[scene.values[argument] for argument in row.arguments])
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    with undone():
+        if row.verb == "GET":
+            status = client.get(address, row.data, headers=headers).status_code
+        else:
+            kind = {"content_type": "application/json"} if row in API else {}
+            status = client.post(address, row.data, headers=headers, **kind).status_code
+    return int(status)
+
+
+def test_every_address_answers_each_visitor_as_the_table_says(scene: Scene) -> None:
+    wrong = [
+        f"{row.verb} {row.name} for {visitor}: {status} and not {expected}"
+        for row in MATRIX
+        for visitor, expected in zip(VISITORS, row.statuses, strict=True)
+        if (status := ask(row, scene, scene.clients[visitor])) != expected
+    ]
+
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_every_address_of_the_api_answers_each_caller_as_the_table_says(scene: Scene) -> None:
+    wrong = [
+        f"{row.verb} {row.name} for {caller}: {status} and not {expected}"
+        for row in API
+        for caller, expected in zip(CALLERS, row.statuses, strict=True)
+        if (status := ask(row, scene, Client(), scene.callers[caller])) != expected
+    ]
+
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_every_address_has_a_row() -> None:
+    known = {row.name for row in (*MATRIX, *API)} | set(_pages_of_models())
+
+    missing = sorted(set(_names(get_resolver())) - known)
+
+    assert not missing, "No row in MATRIX or API for:\n" + "\n".join(missing)
+
+
+def _names(resolver: URLResolver, namespace: str = "") -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from _names(pattern, inner)
+        elif isinstance(pattern, URLPattern) and not _is_catch_all(pattern):
+            yield f"{namespace}{pattern.name}" if pattern.name else str(pattern.pattern)
+
+
+def _is_catch_all(pattern: URLPattern) -> bool:
+    """Tell whether it is the admin's redirect of old addresses, which answers by the address."""
+    return pattern.name is None and str(pattern.pattern) in {
+        "(?P<url>.*)$",
+        "<path:object_id>/",
+    }
+
+
+# -- The five pages of every model in the set-up ---------------------------------------------------
+
+PAGES: Final = ("changelist", "add", "change", "delete", "history")
+
+
+def _pages_of_models() -> dict[str, tuple[type[Model], str]]:
+    return {
+        f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}": (model, page)
+        for model in admin.site._registry
+        for page in PAGES
+    }
+
+
+def _object_of(model_admin: ScopedModelAdmin, home: Workspace) -> Model | None:
+    lookup = {model_admin.workspace_lookup: home.pk}
+    found: Model | None = model_admin.model._default_manager.filter(**lookup).first()
+    return found
+
+
+def _open_page(client: Client, name: str, page: str, obj: Model | None) -> int:
+    arguments = [] if page in ("changelist", "add") else [obj.pk if obj else 0]
+    with undone():
+        return int(client.get(reverse(name, args=arguments)).status_code)
+
+
+def test_every_page_of_every_model_keeps_to_its_tenant(scene: Scene) -> None:
+    """What an administrator sees, another tenant's does not find, and a marketer may not open."""
+    wrong: list[str] = []
+    for name, (model, page) in _pages_of_models().items():
+        model_admin = admin.site.get_model_admin(model)
+        # An organization has its own administrators: tests/workspaces/test_admin.py.
+        if not isinstance(model_admin, ScopedModelAdmin) or model is Organization:
+            continue
+        obj = _object_of(model_admin, scene.home)
+        answers = {
+            visitor: _open_page(client, name, page, obj)
+            for visitor, client in scene.clients.items()
+        }
+        # An administrator may open it, or nobody may (a record is not added, changed or deleted).
+        looks = page in ("changelist", "change", "history")
+        allowed = {200} if looks else {200, 302, 403}
+        if answers["administrator"] not in allowed:
+            wrong.append(f"{name} for administrator: {answers['administrator']}")
+        expected = {"both gates": 403, "grant only": 403, "analyst": 403, "anonymous": 302}
+        expected["stranger"] = 404 if page in ("change", "delete", "history") else 200
+        for visitor, status in expected.items():
+            # A stranger may be refused the page of new objects, and the delete page, like anybody.
+            if answers[visitor] != status and not (
+                visitor == "stranger" and page == "add" and answers[visitor] == 403
+            ):
+                wrong.append(f"{name} for {visitor}: {answers[visitor]} and not {status}")
+
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_the_scene_holds_an_object_of_every_model_in_the_set_up(scene: Scene) -> None:
+    missing = [
+        model._meta.label
+        for model, model_admin in admin.site._registry.items()
+        if isinstance(model_admin, ScopedModelAdmin) and _object_of(model_admin, scene.home) is None
+    ]
+
+    assert not missing, f"Make one in the scene of: {', '.join(missing)}"
+
+
+def test_the_internals_are_for_operators_alone(scene: Scene) -> None:
+    operator = _client_of(make_operator())
+    administrator = scene.clients["administrator"]
+
+    wrong = [
+        name
+        for name, (model, page) in _pages_of_models().items()
+        if isinstance(admin.site.get_model_admin(model), OperatorOnly)
+        and page in ("changelist", "add")
+        and (
+            _open_page(administrator, name, page, None) != 403
+            or _open_page(operator, name, page, None) not in (200, 403)
+        )
+    ]
+
+    assert not wrong
+
+
+def test_every_registered_class_answers_for_its_own_permissions() -> None:
+    ours = {"workspaces", "identity", "webhooks", "journeys"}
+
+    for model, model_admin in admin.site._registry.items():
+        assert isinstance(model_admin, Guarded), model
+        if model._meta.app_label in ours and model is not User:
+            assert isinstance(model_admin, ScopedModelAdmin), model
+        for inline in model_admin.inlines:
+            assert hasattr(inline, "has_view_permission"), inline
+
+
+def test_every_form_field_offers_only_what_is_the_workspaces(scene: Scene) -> None:
+    """Choices of foreign keys on every add page: never an object of another tenant."""
+    make_webhook(make_workspace())
+    client = scene.clients["administrator"]
+    wrong: list[str] = []
+    for model, model_admin in admin.site._registry.items():
+        if not isinstance(model_admin, ScopedModelAdmin):
+            continue
+        page = client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add"))
+        if page.status_code != 200:
+            continue
+        forms = [page.context["adminform"].form]
+        forms += [inline.formset.empty_form for inline in page.context["inline_admin_formsets"]]
+        for form in forms:
+            for name, form_field in form.fields.items():
+                offered = getattr(form_field, "queryset", None)
+                if name == form.instance._meta.pk.name:
+                    continue  # the inline's own row
+                if offered is not None and _foreign(offered, scene.home):
+                    wrong.append(f"{model._meta.label}.{name}")
+
+    assert not wrong
+
+
+def _foreign(offered: Any, home: Workspace) -> bool:
+    """Tell whether a choice list holds anything that is not of the workspace."""
+    if offered.model is User:
+        return any(
+            not user.memberships.filter(workspace=home).exists()
+            and not user.organization_members.filter(organization=home.organization).exists()
+            for user in offered
+        )
+    if offered.model._meta.label == "workspaces.Organization":
+        return bool(offered.exclude(pk=home.organization_id).exists())
+    lookup = scoping.lookup_of(offered.model, admin.site)
+    return bool(offered.exclude(**{lookup: home.pk}).exists())
+
+
+def test_no_member_holds_a_django_model_permission(scene: Scene) -> None:
+    """Rights come from roles; a global permission would be one in every tenant."""
+    from django.contrib.auth.models import Group
+
+    assert not any(group.permissions.exists() for group in Group.objects.all())
+    assert not any(user.user_permissions.exists() for user in User.objects.all())
