@@ -257,8 +257,11 @@ SECURE_HSTS_PRELOAD = _secure
 # Health checks come from inside, without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 # Only a proxy that overwrites the header may be trusted with it.
-if env.bool("BEHIND_TLS_PROXY", default=False):
+_proxies = int(env.bool("BEHIND_TLS_PROXY", default=False))
+if _proxies:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Whose address a log-in or API limit counts by.
+ALLAUTH_TRUSTED_PROXY_COUNT = _proxies
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _secure
 SESSION_COOKIE_NAME = "__Host-session" if _secure else f"session-{local.fingerprint()}"
 CSRF_COOKIE_NAME = "__Host-csrf" if _secure else f"csrf-{local.fingerprint()}"
@@ -323,6 +326,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
+    "NUM_PROXIES": _proxies,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
