@@ -19,6 +19,8 @@ from django.utils.translation import gettext_lazy as _
 
 from workspaces import current, permissions
 
+_MAY_ENTER = "_may_enter_setup"
+
 
 class Guarded:
     """Marks the admin classes that answer for their own permissions."""
@@ -65,7 +67,10 @@ class ConsoleAdminSite(admin.AdminSite):
         super().register(model_or_iterable, chosen, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
-        return permissions.may_enter_setup(request.user)
+        """Tell whether the set-up holds anything for the visitor; asked once a request."""
+        if not hasattr(request, _MAY_ENTER):
+            setattr(request, _MAY_ENTER, permissions.may_enter_setup(request.user))
+        return bool(getattr(request, _MAY_ENTER))
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -172,9 +172,7 @@ class MembershipAdmin(ScopedModelAdmin):
             "membership": obj,
             "link": request.build_absolute_uri(path) if path else "",
         }
-        response = render(request, "admin/workspaces/member_added.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return render(request, "admin/workspaces/member_added.html", context)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         members.remove_member(membership=obj, actor=actor_of(request))

@@ -87,9 +87,7 @@ class ApiKeyAdmin(ScopedModelAdmin):
             "key": obj,
             "secret": obj.secret_to_show,
         }
-        response = render(request, "admin/workspaces/api_key_added.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return render(request, "admin/workspaces/api_key_added.html", context)
 
 
 @admin.register(AuditEntry)

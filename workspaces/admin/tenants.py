@@ -95,6 +95,10 @@ class OrganizationAdmin(ScopedModelAdmin):
     def get_list_filter(self, request: HttpRequest) -> Any:
         return ()
 
+    def scope_of(self, request: HttpRequest, obj: Model | None) -> Workspace | None:
+        """Return none: an organization is in no workspace, and its form offers no choices."""
+        return None
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("slug",) if obj else ()
 
