@@ -14,6 +14,9 @@ _STAGED = (
 )
 _COLUMNS = "workspace_id, event_id, occurred_at, event_type_id, profile_id, received_at, attributes"
 
+# Months that this process has seen to. Should one be gone, its events wait in DEFAULT.
+_known_months: set[int] = set()
+
 
 def _ensure_partitions(cursor: CursorWrapper, *, now: datetime) -> None:
     cursor.execute(
@@ -21,7 +24,10 @@ def _ensure_partitions(cursor: CursorWrapper, *, now: datetime) -> None:
         " FROM (SELECT seen_at AT TIME ZONE 'UTC' AS m FROM identity_staged"
         "       WHERE profile_id > 0) AS moments"
     )
-    partitions.ensure_months([month for (month,) in cursor.fetchall()], now=now)
+    months = {month for (month,) in cursor.fetchall()}
+    if not months <= _known_months:
+        partitions.ensure_months(months, now=now)
+        _known_months.update(months)
 
 
 def store_history(cursor: CursorWrapper, *, workspace_id: int, now: datetime) -> int:

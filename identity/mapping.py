@@ -83,7 +83,6 @@ class Mapper:
 
     def _collect(self, cursor: CursorWrapper) -> None:
         """Gather the combinations of values with their owners; those of one owner are decided."""
-        staging.clear(cursor, "identity_staged_sets")
         if not self._slots:
             return
         values = ", ".join(f"v{slot}" for slot in self._slots)

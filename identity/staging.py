@@ -65,15 +65,12 @@ def prepare(cursor: CursorWrapper) -> None:
     if cursor.fetchone() == (True,):
         cursor.execute(_CREATE)
         return
-    for table in _TABLES:
-        clear(cursor, table)
-
-
-def clear(cursor: CursorWrapper, table: str) -> None:
-    # Looking first: an empty table needs no new file.
-    cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")
-    if cursor.fetchone() == (True,):
-        cursor.execute(f"TRUNCATE {table}")
+    used = ", ".join(f"EXISTS (SELECT FROM {table})" for table in _TABLES)
+    cursor.execute(f"SELECT {used}")
+    for table, is_used in zip(_TABLES, cursor.fetchone(), strict=True):
+        # An empty table needs no new file.
+        if is_used:
+            cursor.execute(f"TRUNCATE {table}")
 
 
 def fill(cursor: CursorWrapper, rows: Sequence[Sequence[Any]]) -> None:

@@ -90,8 +90,7 @@ def test_one_batch_and_many_give_the_same_people(rows: list[tuple[str, ...]]) ->
         known = [owners.get((slot, value)) for slot, value in enumerate(row)]
         decision = Joiner(single=SINGLE, held=held).decide([Record(0, row, known)])
         merged = dict(decision.merges)
-        for pair, owner in owners.items():
-            owners[pair] = merged.get(owner, owner)
+        owners = {pair: merged.get(qaid, qaid) for pair, qaid in owners.items()}
         for person, survivor in merged.items():
             held[survivor] = {**held.get(person, {}), **held.get(survivor, {})}
         for slot, (value, owner) in enumerate(zip(row, decision.places[0].owners, strict=True)):
@@ -102,8 +101,8 @@ def test_one_batch_and_many_give_the_same_people(rows: list[tuple[str, ...]]) ->
                     held.setdefault(owners[slot, value], {})[slot] = value
         next_qaid += decision.new_people
     one_by_one = defaultdict(set)
-    for pair, owner in owners.items():
-        one_by_one[owner].add(pair)
+    for pair, qaid in owners.items():
+        one_by_one[qaid].add(pair)
 
     assert {frozenset(found) for found in one_by_one.values()} == people(rows, decide(rows))
 
