@@ -1,10 +1,37 @@
 from django.urls import path
 
-from journeys.views import editor, panels, tests, variables
+from journeys.views import (
+    editor,
+    lists,
+    panels,
+    people,
+    publishing,
+    runs,
+    tests,
+    variables,
+    versions,
+)
 
 app_name = "journeys"
 
 urlpatterns = [
+    path("w/<slug:slug>/journeys/", lists.journey_list, name="list"),
+    path("w/<slug:slug>/journeys/new/", lists.create, name="create"),
+    path("w/<slug:slug>/journeys/<int:pk>/rename/", lists.rename, name="rename"),
+    path("w/<slug:slug>/journeys/<int:pk>/duplicate/", lists.duplicate, name="duplicate"),
+    path("w/<slug:slug>/journeys/<int:pk>/archive/", lists.archive, name="archive"),
+    path("w/<slug:slug>/journeys/<int:pk>/publish/", publishing.publish, name="publish"),
+    path("w/<slug:slug>/journeys/<int:pk>/pause/", runs.pause, name="pause"),
+    path("w/<slug:slug>/journeys/<int:pk>/resume/", runs.resume, name="resume"),
+    path("w/<slug:slug>/journeys/<int:pk>/stop/", runs.stop, name="stop"),
+    path("w/<slug:slug>/journeys/<int:pk>/versions/", versions.versions, name="versions"),
+    path("w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/", runs.run, name="run"),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/numbers/",
+        runs.run_numbers,
+        name="run_numbers",
+    ),
+    path("w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/person/", people.person, name="person"),
     path("w/<slug:slug>/journeys/<int:pk>/", editor.editor, name="editor"),
     path("w/<slug:slug>/journeys/<int:pk>/canvas/", editor.canvas, name="canvas"),
     path("w/<slug:slug>/journeys/<int:pk>/start/", editor.change_start, name="change_start"),

@@ -1,0 +1,124 @@
+"""The list of journeys: one page of rows with their figures, in as many queries for 50 as for 1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+
+from journeys import components, context
+from journeys.choices import JourneyState
+from journeys.definition import Document
+from journeys.models import Journey, Run
+from webhooks.models import Chunk, Plan
+from workspaces.models import Workspace
+
+ARCHIVED: Final = "archived"
+DEFAULT_SORT: Final = "-changed"
+_SORTED_BY: Final = {"name": "name", "people": "people", "changed": "changed_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One journey; the figures are those of its newest run."""
+
+    journey: Journey
+    run: int | None
+    people: int | None
+    accepted: float | None  # Per cent of those whose way has ended; None while nobody's has.
+    start: str
+    webhooks: str
+
+
+def find(workspace: Workspace, *, words: str) -> QuerySet[Journey]:
+    """Return the journeys whose name holds the words, archived ones too."""
+    found = Journey.objects.filter(workspace=workspace)
+    return found.filter(name__icontains=words) if words else found
+
+
+def totals(journeys: QuerySet[Journey]) -> dict[str, int]:
+    """Return how many journeys are in each state, and archived."""
+    rows = journeys.order_by().values_list("state", "is_archived").annotate(Count("pk"))
+    found: dict[str, int] = {}
+    for state, is_archived, count in rows:
+        key = ARCHIVED if is_archived else state
+        found[key] = found.get(key, 0) + count
+    return found
+
+
+def page_of(journeys: QuerySet[Journey], *, state: str, sort: str) -> QuerySet[Journey]:
+    """Return the journeys of one state, or all that are not archived, in the wanted order."""
+    kept = journeys.filter(is_archived=state == ARCHIVED)
+    if state in JourneyState.values:
+        kept = kept.filter(state=state)
+    newest = Run.objects.filter(journey=OuterRef("pk")).order_by("-pk")
+    key = F(_SORTED_BY.get(sort.removeprefix("-"), _SORTED_BY[DEFAULT_SORT[1:]]))
+    order = key.desc(nulls_last=True) if sort.startswith("-") else key.asc(nulls_last=True)
+    return (
+        kept.select_related("workspace", "changed_by")
+        .annotate(
+            run=Subquery(newest.values("pk")[:1]), people=Subquery(newest.values("people")[:1])
+        )
+        .order_by(order, "-pk")
+    )
+
+
+def is_sort(sort: str) -> bool:
+    return sort.removeprefix("-") in _SORTED_BY
+
+
+def rows(journeys: Sequence[Journey], *, workspace: Workspace, now: datetime) -> list[Row]:
+    """Return the rows of journeys that ``page_of`` selected."""
+    documents = [Document.from_json(journey.draft) for journey in journeys]
+    loaded = context.load(workspace=workspace, documents=documents, now=now)
+    newest: dict[int, int] = {
+        journey.pk: run for journey in journeys if (run := getattr(journey, "run", None))
+    }
+    shares = accepted(list(newest.values()))
+    return [
+        Row(
+            journey=journey,
+            run=newest.get(journey.pk),
+            people=getattr(journey, "people", None),
+            accepted=shares.get(newest.get(journey.pk, 0)),
+            start=_start(document, loaded),
+            webhooks=_webhooks(document, loaded),
+        )
+        for journey, document in zip(journeys, documents, strict=True)
+    ]
+
+
+def accepted(run_ids: Sequence[int]) -> dict[int, float]:
+    """Return the accepted part of those who ended, by run, from the chunks' counters alone."""
+    runs = dict(Plan.objects.filter(run_id__in=run_ids).values_list("pk", "run_id"))
+    sums = (
+        Chunk.objects.filter(plan__in=list(runs))
+        .order_by()
+        .values_list("plan")
+        .annotate(Sum("delivered"), Sum("size"), Sum("queued"))
+    )
+    delivered: dict[int, int] = {}
+    ended: dict[int, int] = {}
+    for plan_id, taken, size, queued in sums:
+        run_id = runs[plan_id]
+        delivered[run_id] = delivered.get(run_id, 0) + taken
+        ended[run_id] = ended.get(run_id, 0) + size - queued
+    return {run_id: delivered[run_id] * 100 / count for run_id, count in ended.items() if count}
+
+
+def _start(document: Document, loaded: context.Context) -> str:
+    if document.start is None:
+        return ""
+    component = components.start_of(document.start)
+    return component.summary(document.start, loaded) or str(component.label)
+
+
+def _webhooks(document: Document, loaded: context.Context) -> str:
+    """Return the names of the webhooks that the draft's steps use, each once."""
+    names: dict[str, None] = {}
+    for step in document.steps:
+        for pk in components.of(step).needs(step.config).webhooks:
+            if pk in loaded.webhooks:
+                names[loaded.webhooks[pk].name] = None
+    return ", ".join(names)

@@ -1,0 +1,242 @@
+"""What the run page says about a run's progress: figures, reasons, and why people wait."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from journeys import components, runs, uses
+from journeys.choices import RunState
+from journeys.ending import REASONS
+from journeys.models import Run
+from journeys.runs import Progress, StepProgress
+from journeys.views import words
+from webhooks.answers import reason_sentence
+from webhooks.choices import WebhookState
+from webhooks.progress import Counts
+
+# How people end at a step, in the page's order: the tally's word, on screen, its dot.
+ENDS: Final = (
+    ("dead", gettext_lazy("Failed"), "red"),
+    ("skipped", gettext_lazy("Skipped"), ""),
+    ("expired", gettext_lazy("Too late"), "amber"),
+    ("uncertain", gettext_lazy("Outcome unknown"), "amber"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str | Promise
+    value: int
+    tone: str | None = None  # None shows no dot.
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """People of one step who were not accepted, for one reason."""
+
+    sentence: str
+    step: str
+    label: str | Promise
+    tone: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How often a variable had no value, and what went out in its place."""
+
+    token: str
+    parameter: str
+    step: str
+    default: str  # Empty when nothing went out.
+    count: int
+
+
+def shown(run: Run, *, now: datetime) -> dict[str, Any]:
+    """Return the context of ``journeys/_numbers.html``."""
+    progress = runs.progress_of(run, now=now)
+    is_live = run.state in uses.OPEN_STATES
+    label = _label(progress)
+    return {
+        "progress": progress,
+        "is_live": is_live,
+        "is_listening": run.is_event and run.closed_at is None,
+        "label": label,
+        "detail": _detail(progress),
+        "figures": _figures(progress),
+        "waits": waits(progress, now=now) if is_live else [],
+        "remark": _remark(run) if not is_live else "",
+        "reasons": [ended for step in progress.steps for ended in _ended(step)],
+        "filled": [filled for step in progress.steps for filled in _filled(step)],
+        "steps": [
+            {"name": _name(step), "webhook": step.plan.webhook.name, "counts": step.counts}
+            for step in progress.steps
+        ],
+    }
+
+
+def _name(step: StepProgress) -> str:
+    return step.step.name or str(components.of(step.step).label)
+
+
+def _number(value: int) -> str:
+    return str(number_format(value, force_grouping=True))
+
+
+def _label(progress: Progress) -> str:
+    """Return how far it is as one sentence, which is also read out."""
+    run = progress.run
+    if run.started_at is None:
+        return _("Not started")
+    if run.is_event:
+        people = ngettext(
+            "%(people)s person has entered", "%(people)s people have entered", run.people
+        )
+        return people % {"people": _number(run.people)}
+    if len(progress.steps) == 1:
+        done = ngettext(
+            "%(ended)s of %(people)s person done", "%(ended)s of %(people)s people done", run.people
+        )
+        return done % {"ended": _number(progress.ended), "people": _number(run.people)}
+    return _("%(percent)d %% done") % {"percent": progress.percent}
+
+
+def _detail(progress: Progress) -> str:
+    """Return the rate, and how long it still takes or took."""
+    run = progress.run
+    if run.started_at and run.ended_at:
+        seconds = max((run.ended_at - run.started_at).total_seconds(), 1.0)
+        took = {"time": words.duration(seconds), "rate": _rate(progress.ended / seconds)}
+        return _("%(rate)s, in %(time)s") % took
+    if run.state not in (RunState.PLANNING, RunState.RUNNING) or progress.rate <= 0:
+        return ""
+    if progress.seconds_left is None:
+        return _rate(progress.rate)
+    left = {"rate": _rate(progress.rate), "time": words.duration(progress.seconds_left)}
+    return _("%(rate)s, %(time)s left") % left
+
+
+def _rate(rate: float) -> str:
+    if rate >= 1:
+        return _("%(rate)s people a second") % {"rate": _number(round(rate))}
+    return _("%(rate)s people a minute") % {"rate": _number(round(rate * 60))}
+
+
+def _figures(progress: Progress) -> list[Figure]:
+    rest = [
+        Figure(_("Too late"), progress.expired, "amber"),
+        Figure(_("Outcome unknown"), progress.uncertain, "amber"),
+        Figure(_("Taken out"), progress.cancelled, ""),
+    ]
+    return [
+        Figure(_("People"), progress.people),
+        Figure(_("Accepted"), progress.accepted, "green"),
+        Figure(_("Failed"), progress.failed, "red"),
+        Figure(_("Waiting"), progress.waiting, "open"),
+        Figure(_("Skipped"), progress.skipped, ""),
+        *[figure for figure in rest if figure.value],
+    ]
+
+
+def _remark(run: Run) -> str:
+    """Return why a run ended as it did, where nobody decided it."""
+    return str(REASONS.get(run.state_reason, ""))
+
+
+def _ended(step: StepProgress) -> list[Ended]:
+    found = []
+    for state, label, tone in ENDS:
+        for code, count in step.counts.by_reason(state).items():
+            sentence = words.reason(code, step.plan.definition) or str(label)
+            found.append(Ended(sentence, _name(step), label, tone, count))
+    return sorted(found, key=lambda ended: -ended.count)
+
+
+def _filled(step: StepProgress) -> list[Filled]:
+    defaults = {
+        (parameter["name"], variable["name"]): variable.get("default", "")
+        for parameter in step.plan.definition["parameters"]
+        for variable in parameter.get("variables") or ()
+    }
+    found = []
+    for counts, has_default in ((step.defaulted, True), (step.blanked, False)):
+        for key, count in counts.items():
+            parameter, _colon, variable = key.rpartition(":")
+            default = defaults.get((parameter, variable), "") if has_default else ""
+            token = "${" + variable + "}"
+            found.append(Filled(token, parameter, _name(step), default, count))
+    return found
+
+
+# --- Why people wait ------------------------------------------------------------------------------
+
+
+def waits(progress: Progress, *, now: datetime) -> list[str]:
+    """Return why people wait, in plain words; nothing while they are simply being sent to."""
+    run = progress.run
+    workspace = run.journey.workspace
+    found = []
+    if workspace.sending_is_stopped:
+        reason = {"reason": workspace.sending_stopped_reason}
+        found.append(_("Sending is stopped in this workspace: %(reason)s") % reason)
+    if run.state == RunState.PAUSED:
+        found.append(_paused(progress))
+    if run.state == RunState.SCHEDULED:
+        at = {"time": words.moment(run.starts_at, workspace, now=now)}
+        found.append(_("It starts on %(time)s. Nobody is counted before.") % at)
+    if run.state == RunState.PLANNING:
+        found.append(_("Everybody in the audience is counted; the first are being sent to."))
+    if run.closed_at and run.state == RunState.RUNNING and progress.waiting:
+        found.append(_("Nobody enters any more; who is inside goes on to the end."))
+    for step in progress.steps:
+        if step.counts.queued:
+            found += _waits_at(step)
+    return found
+
+
+def _paused(progress: Progress) -> str:
+    run = progress.run
+    waiting = run.people - progress.ended if not run.is_event else progress.waiting
+    keep = ngettext(
+        "Paused. Nobody is sent to; %(people)s person keeps their place.",
+        "Paused. Nobody is sent to; %(people)s people keep their place.",
+        waiting,
+    ) % {"people": _number(max(waiting, 0))}
+    why = REASONS.get(run.state_reason)
+    return f"{why} {keep}" if why else keep
+
+
+def _waits_at(step: StepProgress) -> list[str]:
+    webhook, counts = step.plan.webhook, step.counts
+    shown = {"webhook": webhook.name, "people": _number(counts.queued)}
+    control = getattr(webhook, "control", None)
+    if control and control.state != WebhookState.ACTIVE:
+        why = str(reason_sentence(control.reason)) if control.reason else ""
+        stopped = (
+            _("%(webhook)s is paused, so %(people)s people wait.")
+            if control.state == WebhookState.PAUSED
+            else _("%(webhook)s is disabled, so %(people)s people wait.")
+        )
+        ask = _("An administrator can resume it.")
+        return [" ".join(filter(None, [stopped % shown, why, ask]))]
+    found = []
+    if counts.retrying:
+        found.append(_again(counts, webhook.name))
+    if webhook.rate_per_second:
+        most = {"webhook": webhook.name, "rate": _number(webhook.rate_per_second)}
+        found.append(_("%(webhook)s takes at most %(rate)s requests a second.") % most)
+    return found
+
+
+def _again(counts: Counts, webhook: str) -> str:
+    sentence = ngettext(
+        "%(people)s person waits for another try: %(webhook)s did not take the last one.",
+        "%(people)s people wait for another try: %(webhook)s did not take the last one.",
+        counts.retrying,
+    )
+    return sentence % {"people": _number(counts.retrying), "webhook": webhook}

@@ -1,0 +1,123 @@
+"""The run page: how far it is, why people wait or were left out; pause, resume, stop."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import trigger_client_event
+
+from journeys import runs, uses
+from journeys.models import Journey, Run
+from journeys.views import progress
+from journeys.views.access import get_journey, get_run, may
+from journeys.views.answers import go_to, refused, said
+from workspaces.points import Point
+from workspaces.views import WorkspaceRequest, workspace_view
+
+
+@require_GET
+@workspace_view()
+def run(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
+    """How a run goes, renewed every two seconds while it goes on."""
+    found = get_run(request, pk, run)
+    shown = {**_shown(request, found), "may_find": may(request, Point.VIEW_DELIVERIES)}
+    return render(request, "journeys/run.html", shown)
+
+
+@require_GET
+@workspace_view()
+def run_numbers(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
+    """The numbers alone; the header's state and buttons with them when these have changed."""
+    found = get_run(request, pk, run)
+    shown = _shown(request, found)
+    shown["header_changed"] = request.GET.get("known") != shown["known"]
+    return render(request, "journeys/_numbers.html", shown)
+
+
+def _shown(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
+    newest = found.journey.runs.values_list("pk", flat=True).first()
+    return {
+        "journey": found.journey,
+        "run": found,
+        "is_newest": newest == found.pk,
+        "known": f"{found.journey.state}.{found.state}",
+        "may_publish": may(request, Point.PUBLISH_JOURNEYS),
+        **progress.shown(found, now=timezone.now()),
+    }
+
+
+@require_POST
+@workspace_view(Point.PUBLISH_JOURNEYS)
+def pause(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    journey = get_journey(request, pk)
+    return _change(
+        request,
+        journey,
+        lambda: runs.pause(journey=journey, user=request.user, now=timezone.now()),
+        done=_("Paused. Nobody is sent to."),
+    )
+
+
+@require_POST
+@workspace_view(Point.PUBLISH_JOURNEYS)
+def resume(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    """Go on; who resumes becomes responsible, and passes both gates of every webhook."""
+    journey = get_journey(request, pk)
+    return _change(
+        request,
+        journey,
+        lambda: runs.resume(journey=journey, user=request.user, now=timezone.now()),
+        done=_("Resumed."),
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@workspace_view(Point.PUBLISH_JOURNEYS)
+def stop(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    """Ask what becomes of those inside, with both counts; then stop for good."""
+    journey = get_journey(request, pk)
+    inside = request.POST.get("inside", "")
+    if request.method == "GET" or inside not in ("finish", "take_out"):
+        shown = {
+            "journey": journey,
+            "inside": runs.inside(journey),
+            "is_under_way": journey.runs.filter(state__in=uses.OPEN_STATES).exists(),
+            "error": _("Choose what becomes of the people inside.") if request.POST else "",
+        }
+        status = 422 if request.method == "POST" else 200
+        return render(request, "journeys/_stop.html", shown, status=status)
+    return _change(
+        request,
+        journey,
+        lambda: runs.stop(
+            journey=journey,
+            user=request.user,
+            take_out=inside == "take_out",
+            now=timezone.now(),
+        ),
+        done=_("Stopped. Nobody enters any more."),
+    )
+
+
+def _change(
+    request: WorkspaceRequest, journey: Journey, change: Callable[[], object], *, done: str
+) -> HttpResponse:
+    """Do it, and let the page that shows the journey renew its numbers."""
+    try:
+        change()
+    except PermissionDenied as denied:
+        return refused(str(denied), status=403)
+    except ValidationError as error:
+        return refused(" ".join(error.messages), status=422)
+    if not request.htmx:
+        newest = journey.runs.values_list("pk", flat=True).first()
+        address = [request.workspace.slug, journey.pk, newest]
+        return go_to(request, reverse("journeys:run", args=address))
+    response = said(HttpResponse(status=204), done)
+    return trigger_client_event(response, "run-changed", {"journey": journey.pk})

@@ -1,0 +1,45 @@
+"""Numbers and reasons as sentences, for the review, the run page and the list of versions."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils import formats, timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from webhooks.answers import reason_sentence
+from workspaces.models import Workspace
+
+
+def duration(seconds: float) -> str:
+    """Return about how long something takes, in the largest unit that says enough."""
+    minutes = round(seconds / 60)
+    if seconds < 50:
+        return _("less than a minute")
+    if minutes < 90:
+        found = ngettext("about %(count)d minute", "about %(count)d minutes", max(minutes, 1))
+        return found % {"count": max(minutes, 1)}
+    hours = round(seconds / 3600)
+    if hours < 36:
+        return ngettext("about %(count)d hour", "about %(count)d hours", hours) % {"count": hours}
+    days = round(seconds / 86_400)
+    return ngettext("about %(count)d day", "about %(count)d days", days) % {"count": days}
+
+
+def moment(at: datetime, workspace: Workspace, *, now: datetime) -> str:
+    """Return a time with its zone, as “3 Dec, 09:00 (Asia/Shanghai)”; the year when it differs."""
+    local = timezone.localtime(at, workspace.zone)
+    style = (
+        "j M, H:i" if local.year == timezone.localtime(now, workspace.zone).year else "j M Y, H:i"
+    )
+    return f"{formats.date_format(local, style)} ({workspace.time_zone})"
+
+
+def reason(code: str, definition: Mapping[str, Any]) -> str:
+    """Return why people of one step were skipped or failed; an ID type is named."""
+    for missing, kind in (("no_id", "id_type"), ("no_reach_id", "reach_id_type")):
+        if code == missing:
+            shown = {"id_type": definition[kind]["code"]}
+            return _("No %(id_type)s known in any data source.") % shown
+    return str(reason_sentence(code))
