@@ -5,7 +5,6 @@ import warnings
 from typing import Any
 
 from celery import Celery
-from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready
 
 from qa_webhook.schedule import SCHEDULE
@@ -13,7 +12,7 @@ from qa_webhook.schedule import SCHEDULE
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "qa_webhook.settings")
 
 # Celery warns root of pickled tasks; ours accepts JSON alone.
-warnings.filterwarnings("ignore", category=SecurityWarning)
+warnings.filterwarnings("ignore", message="You're running the worker with superuser")
 
 app = Celery("qa_webhook")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -119,6 +119,8 @@ def _stop() -> None:
         _valkey().stop()
     if _runs_postgres():
         _postgres().stop()
+    with contextlib.suppress(OSError):
+        local.socket_directory().rmdir()
 
 
 def _create_roles_and_database(postgres: Postgres) -> None:

@@ -32,9 +32,9 @@ _TRACEBACK: Final = ExceptionDictTransformer(show_locals=False, max_frames=30)
 _PERSONAL: Final = re.compile(r"[^\s@(=]+@[^\s@)]+|\+?\d{6,}")
 
 
-def exception_without_locals(info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
+def exception_without_locals(exc_info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
     """Where it happened and what was said, without the variables, which hold people and secrets."""
-    chain: list[dict[str, Any]] = _TRACEBACK(info)
+    chain: list[dict[str, Any]] = _TRACEBACK(exc_info)
     for link in chain:
         link["exc_value"] = _PERSONAL.sub("[struck out]", link["exc_value"])
     return chain

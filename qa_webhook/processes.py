@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
 
+from qa_webhook import local
+
 STOP_SECONDS: Final = 15.0
 # Dying this often within the window is not an accident.
 DEATHS: Final = 3
@@ -86,6 +88,7 @@ class Supervisor:
         process.child = subprocess.Popen(
             process.command,
             env=dict(process.environment),
+            cwd=local.BASE_DIR,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
