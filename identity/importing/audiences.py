@@ -18,7 +18,7 @@ _SLICE = 50_000
 class AudienceImporter(Importer):
     """Each line holds an ID of one person of the list, who must be known unless said otherwise.
 
-    The list changes at the end, at once.
+    The list changes at the end, at once; an audience that is not saved yet is saved then.
     """
 
     what = "audience"
@@ -70,6 +70,8 @@ class AudienceImporter(Importer):
         self._qaids.extend(qaid for (qaid,) in cursor.fetchall())
 
     def finish(self, cursor: CursorWrapper, report: ImportReport) -> None:
+        if not self.audience.pk:
+            self.audience.save()
         # Nobody is merged away between the look at the redirects and the writing.
         locks.shared(self.workspace.pk)
         if self.replace:

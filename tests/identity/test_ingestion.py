@@ -204,7 +204,8 @@ def test_old_ids_are_forgotten_and_waiting_events_are_not(workspace: Workspace) 
 def test_a_call_costs_the_same_queries_for_one_event_and_for_many(
     workspace: Workspace, django_assert_num_queries: Any
 ) -> None:
-    receive(workspace, item("first"))
+    for event_id in ("first", "second"):
+        receive(workspace, item(event_id))
     of_somebody_known = 22
 
     with django_assert_num_queries(of_somebody_known):
