@@ -13,6 +13,7 @@ from django.utils.formats import date_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -65,6 +66,7 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
     changelist: ClassVar[type[KeysetChangeList]] = ByKey
     list_per_page = 100
     sortable_by = ()
+    show_facets = admin.ShowFacets.NEVER
     change_list_template = "admin/webhooks/keyset_list.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
@@ -92,7 +94,9 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         with current.locale(request, self.workspace_of(request)):
-            return current.rendered(super().changelist_view(request, extra_context))
+            title = capfirst(self.opts.verbose_name_plural)
+            context = {"title": title, **(extra_context or {})}
+            return current.rendered(super().changelist_view(request, context))
 
     def changeform_view(
         self,

@@ -68,9 +68,8 @@ class WebhookAdmin(WebhookColumns, ScopedModelAdmin):
     list_filter = (StateFilter, TestedFilter, "authentication")
     search_fields = ("name", "url")
     list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER
     actions = None
-    change_form_template = "admin/webhooks/change_form.html"
-    change_list_template = "admin/webhooks/change_list.html"
     delete_confirmation_template = "admin/webhooks/delete.html"
     fieldsets = (
         (
@@ -125,6 +124,8 @@ class WebhookAdmin(WebhookColumns, ScopedModelAdmin):
     ) -> Any:
         obj = self.get_object(request, object_id) if object_id else None
         context = {**(extra_context or {}), **pages.around(self, request, obj)}
+        if obj is not None:
+            context |= {"title": obj.name, "subtitle": None}
         with current.locale(request, self.scope_of(request, obj)):
             try:
                 response = super().changeform_view(request, object_id, form_url, context)
@@ -140,7 +141,8 @@ class WebhookAdmin(WebhookColumns, ScopedModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         with current.locale(request, current.workspace(request)):
-            return current.rendered(super().changelist_view(request, extra_context))
+            context = {"title": _("Webhooks"), **(extra_context or {})}
+            return current.rendered(super().changelist_view(request, context))
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any

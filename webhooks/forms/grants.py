@@ -54,7 +54,13 @@ class GrantForm(forms.Form):
 
     def __init__(self, *args: Any, workspace: Workspace, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        lived = Membership.objects.live().filter(workspace=workspace).select_related("user")
+        # Administrators may use every webhook.
+        lived = (
+            Membership.objects.live()
+            .filter(workspace=workspace)
+            .exclude(roles__preset=Preset.ADMINISTRATOR)
+            .select_related("user")
+        )
         members = self.fields["members"]
         members.queryset = lived.order_by("user__name", "user__email")  # type: ignore[attr-defined] # a choice field
         self.pointed = frozenset(

@@ -1,0 +1,21 @@
+"""Django and playwright in one thread: the database comes first and leaves last."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database_before_the_browser(django_db_setup: None) -> None:
+    """Make the database before playwright's event loop runs, and drop it after that has ended."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _loop_is_not_ours() -> Iterator[None]:
+    """Let Django work beside the loop, the setting up and emptying of the database included."""
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    yield
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]

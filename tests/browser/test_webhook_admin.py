@@ -1,0 +1,230 @@
+"""Webhook management in a real browser: register, test and grant on one page, in few clicks.
+
+GALLERY=<folder> keeps the screenshots there.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
+from pytest_httpserver import HTTPServer
+
+from tests.webhooks.factories import (
+    make_administrator,
+    make_member,
+    make_use,
+    make_webhook,
+    make_workspace,
+)
+from webhooks import grants
+from webhooks.choices import ParameterType
+from webhooks.models import Webhook
+from workspaces.choices import Preset
+from workspaces.models import Workspace
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+CLICKS: Final = 20
+COUNT_CLICKS: Final = """
+window.addEventListener("click", (event) => {
+  if (!event.isTrusted) return;
+  const clicks = Number(sessionStorage.getItem("clicks") ?? 0);
+  sessionStorage.setItem("clicks", clicks + 1);
+}, true);
+"""
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    cache.clear()
+    return make_workspace(name="Member marketing")
+
+
+@pytest.fixture
+def context(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    client: Client,
+    live_server: LiveServer,
+    workspace: Workspace,
+) -> Iterator[BrowserContext]:
+    client.force_login(make_administrator(workspace, name="Wang Lei"))
+    opened = browser.new_context(
+        base_url=live_server.url,
+        viewport={"width": 1440, "height": 900},
+        reduced_motion="reduce",
+        # axe writes styles of its own while it looks.
+        bypass_csp=getattr(request, "param", False),
+    )
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    opened.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+    )
+    opened.add_init_script(COUNT_CLICKS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page whose script errors and refusals by the security policy fail the test."""
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: problems.append(f"{message.text} {message.location}")
+        if message.type == "error"
+        else None,
+    )
+    yield opened
+    assert problems == []
+
+
+def keep(page: Page, name: str) -> None:
+    if folder := os.environ.get("GALLERY"):
+        page.screenshot(path=str(Path(folder) / f"webhook_admin_{name}.png"), full_page=True)
+
+
+def serious(page: Page) -> list[str]:
+    """Return what axe finds serious or worse in the page's own part of the frame."""
+    found: dict[str, Any] = Axe().run(page, context="#content").response
+    return [
+        f"{each['id']}: {each['nodes'][0]['html']}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def test_register_test_and_grant_on_one_page(
+    page: Page, workspace: Workspace, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/marketing").respond_with_json({"ok": True})
+    make_member(workspace, Preset.MARKETER, name="Li Mei")
+
+    page.goto("/admin/webhooks/webhook/add/")
+    page.get_by_label("Name", exact=True).fill("CRM coupons")
+    page.get_by_label("Request URL").fill(httpserver.url_for("/marketing"))
+    page.get_by_label("MOBILE").click()
+    page.get_by_role("button", name="Add a parameter").click()
+    page.get_by_label("Parameter name").fill("content")
+    page.get_by_text("Help, example and limits").click()
+    page.get_by_label("Example").fill("Dear Zhang San Hello")
+    preview = page.locator("#webhook-preview")
+    expect(preview).to_contain_text('"content": "Dear Zhang San Hello"')
+    keep(page, "add")
+    page.get_by_role("button", name="Save and test").click()
+
+    expect(page.locator("#new-key")).to_contain_text("whsec_")
+    keep(page, "key")
+    page.get_by_role("button", name="I have stored it").click()
+
+    dialog = page.locator("dialog")
+    dialog.get_by_label("Test ID").fill("13800000000")
+    keep(page, "test")
+    dialog.get_by_role("button", name="Send test").click()
+    expect(dialog).to_contain_text("CRM coupons accepted the test (200,")
+    expect(dialog).to_contain_text("138****0000 got the message.")
+    keep(page, "verdict")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.locator("#tests")).to_contain_text("138****0000")
+
+    page.locator(".webhook-grant").get_by_label("Marketer", exact=True).click()
+    page.get_by_role("button", name="Give usage permission").click()
+    expect(page.locator("#who")).to_contain_text("role Marketer")
+    keep(page, "granted")
+
+    webhook = Webhook.objects.get()
+    li_mei = workspace.memberships.get(user__name="Li Mei").user
+    assert grants.gate(li_mei, webhook).open
+    assert int(page.evaluate("sessionStorage.getItem('clicks')")) <= CLICKS
+
+
+def test_parameters_are_added_moved_and_removed_by_keyboard(
+    page: Page, workspace: Workspace
+) -> None:
+    webhook = make_webhook(
+        workspace,
+        parameters=[
+            {"name": "content", "type": ParameterType.TEXT},
+            {"name": "amount", "type": ParameterType.NUMERIC},
+        ],
+    )
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+    cards = page.locator("[data-card]:visible")
+
+    expect(cards.nth(0).get_by_label("Maximum length")).to_be_hidden()
+    cards.nth(1).get_by_role("button", name="Move up").press("Enter")
+    cards.nth(1).get_by_role("button", name="Remove").press("Enter")
+    page.get_by_role("button", name="Add a parameter").press("Enter")
+    page.keyboard.type("until")
+    cards.nth(1).get_by_label("Type").select_option("date")
+    expect(page.locator("#webhook-preview")).to_contain_text('"until": "2026-12-31"')
+    page.get_by_role("button", name="Save", exact=True).press("Enter")
+    expect(page.locator(".messagelist")).to_contain_text("successfully")
+
+    assert list(webhook.parameters.values_list("name", "type")) == [
+        ("amount", "numeric"),
+        ("until", "date"),
+    ]
+
+
+def test_an_edit_that_affects_journeys_asks_first(page: Page, workspace: Workspace) -> None:
+    webhook = make_webhook(workspace, name="CRM coupons", parameters=[{"name": "content"}])
+    make_use(webhook, live=1, journey_name="Welcome")
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    effect = page.locator(".webhook-effect")
+    expect(effect).to_contain_text("Affects 1 journey, 0 people waiting")
+    expect(effect).to_contain_text("Update available")
+    keep(page, "effect")
+    page.get_by_role("button", name="Save anyway").click()
+
+    expect(page.locator(".messagelist")).to_contain_text("successfully")
+    webhook.refresh_from_db()
+    assert webhook.revision == 2
+
+
+@pytest.mark.parametrize("context", [True], indirect=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_are_accessible_in_both_schemes(
+    context: BrowserContext, workspace: Workspace, scheme: Any
+) -> None:
+    page = context.new_page()
+    page.emulate_media(color_scheme=scheme)
+    webhook = make_webhook(
+        workspace,
+        name="CRM coupons",
+        content_template="Discount activity at {parameter 1 character}",
+        parameters=[
+            {"name": "parameter 1 character", "type": ParameterType.CHARACTER},
+            {"name": "content", "type": ParameterType.TEXT, "max_length": 140},
+        ],
+    )
+    make_use(webhook, live=1, journey_name="Welcome")
+    make_member(workspace, Preset.ANALYST, name="Li Mei")
+
+    for name, path in (
+        ("list", "/admin/webhooks/webhook/"),
+        ("change", f"/admin/webhooks/webhook/{webhook.pk}/change/"),
+        ("guide", f"/admin/webhooks/webhook/{webhook.pk}/guide/"),
+        ("deliveries", "/admin/webhooks/delivery/"),
+        ("choice_list", "/admin/webhooks/choicelist/add/"),
+    ):
+        page.goto(path)
+        keep(page, f"{name}_{scheme}")
+        assert serious(page) == []
+        page.set_viewport_size({"width": 390, "height": 844})
+        keep(page, f"{name}_{scheme}_phone")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.set_viewport_size({"width": 1440, "height": 900})

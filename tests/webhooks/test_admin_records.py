@@ -1,0 +1,273 @@
+"""Deliveries and receipts in the admin: masked, scoped, paged without counting."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from tests.webhooks.factories import (
+    NOW,
+    make_administrator,
+    make_member,
+    make_webhook,
+    make_workspace,
+)
+from webhooks import plans
+from webhooks.choices import DeliveryState, StateByte
+from webhooks.ids import DeliveryIds
+from webhooks.models import Chunk, Delivery, Plan, Receipt, Redelivery, Webhook
+from workspaces import roles
+from workspaces.models import User, Workspace
+from workspaces.points import Point
+
+pytestmark = pytest.mark.django_db
+
+LEDGER = "/admin/webhooks/delivery/"
+MOBILE = "13800000000"
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    return make_workspace()
+
+
+@pytest.fixture
+def webhook(workspace: Workspace) -> Webhook:
+    return make_webhook(workspace, parameters=[{"name": "content"}])
+
+
+@pytest.fixture
+def plan(webhook: Webhook) -> Plan:
+    revision = webhook.revisions.get()
+    definition = plans.define(
+        revision=revision,
+        values={"content": "Hello"},
+        variables={},
+        id_type=webhook.id_types.get(),
+    )
+    return plans.create(
+        revision=revision,
+        run_id=1,
+        step_key=str(uuid.uuid4()),
+        definition=definition,
+        labels={"journey": "Welcome"},
+        responsible=None,
+    )
+
+
+def make_deliveries(plan: Plan, count: int, **fields: Any) -> list[Delivery]:
+    """So many people of one chunk, one a second, the newest last."""
+    maker = DeliveryIds(
+        settings.DELIVERY_KEY, run=plan.run_id, step_key=str(plan.step_key), day=NOW.date()
+    )
+    state = fields.get("state", DeliveryState.DELIVERED)
+    byte = {DeliveryState.DELIVERED: StateByte.DELIVERED}.get(state, StateByte.DEAD)
+    chunk = Chunk.objects.create(
+        workspace=plan.workspace,
+        webhook=plan.webhook,
+        plan=plan,
+        number=plan.chunks.count(),
+        day=NOW.date(),
+        qaids=list(range(1, count + 1)),
+        states=bytes([byte] * count),
+        due_at=NOW,
+        size=count,
+        queued=0,
+        unsent=0,
+        **{"delivered" if byte == StateByte.DELIVERED else "dead": count},
+    )
+    defaults = {
+        "day": NOW.date(),
+        "workspace": plan.workspace,
+        "webhook": plan.webhook,
+        "plan": plan,
+        "chunk_id": chunk.pk,
+        "state": DeliveryState.DELIVERED,
+        "sent_id": MOBILE,
+        "reach_id": MOBILE,
+        "texts": [],
+        "attempts": 1,
+        "status_code": 200,
+        "answer": f"got {MOBILE}",
+        **fields,
+    }
+    return Delivery.objects.bulk_create(
+        Delivery(
+            id=maker.one(position + 1, str(chunk.pk)),
+            position=position,
+            qaid=position + 1,
+            **{"updated_at": NOW + timedelta(seconds=position), **defaults},
+        )
+        for position in range(count)
+    )
+
+
+def login(client: Client, user: User) -> Client:
+    client.force_login(user)
+    return client
+
+
+def developer_of(workspace: Workspace, *points: Point) -> User:
+    """A member who may enter the set-up and has exactly these points."""
+    role = roles.create_role(
+        workspace=workspace, name="Own", points={Point.WEBHOOK_MANAGEMENT, *points}, actor=None
+    )
+    user = make_member(workspace, None)
+    user.memberships.get().roles.set([role])
+    user.groups.add(role.group)
+    return user
+
+
+def test_the_pages_hold_everybody_once_and_count_nothing(client: Client, plan: Plan) -> None:
+    made = make_deliveries(plan, 250)
+    login(client, make_administrator(plan.workspace))
+    seen: list[str] = []
+
+    url = LEDGER
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        while url:
+            response = client.get(url)
+            changes = response.context["cl"]
+            seen += [row.pk for row in changes.result_list]
+            url = LEDGER + changes.next_link if changes.next_link else ""
+
+    assert seen == [row.pk for row in sorted(made, key=lambda row: row.updated_at, reverse=True)]
+    ledger = [query["sql"] for query in queries if 'FROM "webhooks_delivery"' in query["sql"]]
+    assert len(ledger) == 3
+    assert not any("COUNT(" in sql or "OFFSET" in sql for sql in ledger)
+
+
+def test_equal_times_lose_and_double_nobody(client: Client, plan: Plan) -> None:
+    make_deliveries(plan, 150, updated_at=NOW)
+    login(client, make_administrator(plan.workspace))
+
+    first = client.get(LEDGER).context["cl"]
+    second = client.get(LEDGER + first.next_link).context["cl"]
+
+    assert len({row.pk for row in [*first.result_list, *second.result_list]}) == 150
+
+
+def test_a_page_costs_the_same_for_few_and_many(client: Client, plan: Plan) -> None:
+    login(client, make_administrator(plan.workspace))
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            client.get(LEDGER)
+        return len(captured)
+
+    make_deliveries(plan, 3)
+    few = queries()
+    make_deliveries(plan, 90)
+
+    assert queries() == few
+
+
+def test_ids_are_masked_for_whoever_may_not_see_people(client: Client, plan: Plan) -> None:
+    (delivery,) = make_deliveries(plan, 1)
+    login(client, developer_of(plan.workspace, Point.VIEW_DELIVERIES))
+
+    for url in (LEDGER, f"{LEDGER}{delivery.pk}/change/"):
+        text = client.get(url).content.decode()
+        assert MOBILE not in text
+        assert "138****0000" in text
+
+
+def test_ids_are_clear_for_whoever_may_see_people(client: Client, plan: Plan) -> None:
+    (delivery,) = make_deliveries(plan, 1)
+    login(client, make_administrator(plan.workspace))
+
+    text = client.get(f"{LEDGER}{delivery.pk}/change/").content.decode()
+
+    assert MOBILE in text
+    assert "Welcome" in text
+    assert "&quot;params&quot;" in text
+
+
+def test_the_right_to_see_deliveries_is_asked(client: Client, plan: Plan) -> None:
+    (delivery,) = make_deliveries(plan, 1)
+    login(client, developer_of(plan.workspace))
+
+    assert client.get(LEDGER).status_code == 403
+    assert client.get(f"{LEDGER}{delivery.pk}/change/").status_code == 403
+
+
+def test_another_tenants_deliveries_do_not_exist(client: Client, plan: Plan) -> None:
+    (delivery,) = make_deliveries(plan, 1)
+    login(client, make_administrator(make_workspace()))
+
+    assert client.get(f"{LEDGER}{delivery.pk}/change/").status_code == 404
+    assert client.get(LEDGER, {"workspace": plan.workspace_id}).context["cl"].result_count == 0
+
+
+@pytest.mark.parametrize("query", ["?state=dead", "?q={id}", "?q=1&state=dead"])
+def test_one_delivery_is_found_by_state_id_or_qaid(client: Client, plan: Plan, query: str) -> None:
+    make_deliveries(plan, 5)
+    (failed,) = make_deliveries(plan, 1, state=DeliveryState.DEAD, reason="rejected")
+    login(client, make_administrator(plan.workspace))
+
+    found = client.get(LEDGER + query.format(id=failed.pk)).context["cl"].result_list
+
+    assert [row.pk for row in found] == [failed.pk]
+
+
+def test_nothing_is_changed_or_deleted_by_hand(client: Client, plan: Plan) -> None:
+    (delivery,) = make_deliveries(plan, 1)
+    login(client, make_administrator(plan.workspace))
+
+    for path in (f"{LEDGER}add/", f"{LEDGER}{delivery.pk}/delete/"):
+        assert client.get(path).status_code == 403
+    assert client.post(f"{LEDGER}{delivery.pk}/change/", {"state": "dead"}).status_code == 403
+
+
+def test_chosen_failures_are_ordered_again(client: Client, plan: Plan) -> None:
+    (accepted,) = make_deliveries(plan, 1)
+    failed = make_deliveries(plan, 2, state=DeliveryState.DEAD, reason="rejected")
+    login(client, make_administrator(plan.workspace))
+
+    response = client.post(
+        LEDGER,
+        {"action": "send_again", "_selected_action": [accepted.pk, *(row.pk for row in failed)]},
+        follow=True,
+    )
+
+    job = Redelivery.objects.get()
+    assert job.total == 2
+    text = response.content.decode()
+    assert "2 deliveries are being sent again." in text
+    assert "1 had not failed or cannot be repeated." in text
+
+
+def test_sending_again_needs_its_own_right(client: Client, plan: Plan) -> None:
+    (failed,) = make_deliveries(plan, 1, state=DeliveryState.DEAD, reason="rejected")
+    login(client, developer_of(plan.workspace, Point.VIEW_DELIVERIES))
+
+    page = client.get(LEDGER).content.decode()
+    client.post(LEDGER, {"action": "send_again", "_selected_action": [failed.pk]})
+
+    assert "Send again" not in page
+    assert not Redelivery.objects.exists()
+
+
+def test_receipts_are_listed_with_the_newest_first(client: Client, plan: Plan) -> None:
+    (delivery,) = make_deliveries(plan, 1)
+    for code in ("200", "404"):
+        Receipt.objects.create(
+            webhook=plan.webhook,
+            delivery_id=delivery.pk,
+            code=code,
+            occurred_at=NOW,
+            received_at=timezone.now(),
+        )
+    login(client, make_administrator(plan.workspace))
+
+    found = client.get("/admin/webhooks/receipt/").context["cl"].result_list
+
+    assert [row.code for row in found] == ["404", "200"]
