@@ -5,7 +5,7 @@ It stands outside ``workspaces.admin`` because importing that package registers 
 
 from collections.abc import Iterable
 from functools import update_wrapper
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
@@ -82,12 +82,12 @@ class ConsoleAdminSite(admin.AdminSite):
             raise PermissionDenied
         return redirect_to_login(request.GET.get("next") or request.path_info)
 
-    def logout(
+    def logout(  # type: ignore[override] # to the console's own page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("account_logout")
 
-    def password_change(
+    def password_change(  # type: ignore[override] # to the console's own page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return redirect("account_change_password")
@@ -111,7 +111,7 @@ class ConsoleAdminSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Leave out the redirect to any object of any tenant by content type and number."""
-        patterns = cast("list[URLResolver | URLPattern]", super().get_urls())
+        patterns = super().get_urls()
         return [pattern for pattern in patterns if getattr(pattern, "name", "") != "view_on_site"]
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from workspaces import permissions
 from workspaces.models import Notice, User, Workspace
+from workspaces.models.notices import NoticeQuerySet
 from workspaces.points import Point
 
 _SENTENCES: dict[str, str | Promise] = {}
@@ -63,10 +63,11 @@ def text_of(notice: Notice) -> str:
     sentence = _SENTENCES.get(notice.kind)
     if sentence is None:
         return _("Something happened here.")
-    return str(sentence) % notice.params
+    text: str = str(sentence) % notice.params
+    return text
 
 
-def of(user: User) -> QuerySet[Notice]:
+def of(user: User) -> NoticeQuerySet:
     """Return the user's notices, newest first, of the workspaces they are still in."""
     return Notice.objects.filter(
         user=user, workspace__in=permissions.workspaces_of(user)

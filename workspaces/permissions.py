@@ -61,7 +61,7 @@ def has_point(user: Person, workspace: Workspace, point: Point) -> bool:
 def points_of(user: Person, workspace: Workspace) -> set[Point]:
     if administers(user, workspace):
         return set(Point)
-    if not Membership.objects.live().filter(workspace=workspace, user_id=user.pk).exists():
+    if user.pk is None or not _lives_in(user.pk, workspace):
         return set()
     held = ObjectPermissionChecker(user).get_group_perms(workspace)
     return {Point(codename) for codename in held if codename in _CODENAMES}
@@ -183,6 +183,10 @@ _CODENAMES = frozenset(point.value for point in Point)
 
 def _may_hold_anything(user: Person) -> bool:
     return user.is_authenticated and user.is_active
+
+
+def _lives_in(user_id: int, workspace: Workspace) -> bool:
+    return Membership.objects.live().filter(workspace=workspace, user=user_id).exists()
 
 
 def _headed(user: Person) -> QuerySet[OrganizationMember]:

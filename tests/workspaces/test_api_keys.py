@@ -1,7 +1,7 @@
 """Keys: shown once, kept as a hash, dead with their maker's rights."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from tests.factories import NOW, make_administrator, make_member, make_workspace, membership_of
 from workspaces import api_keys, members
-from workspaces.authentication import HasScope
+from workspaces.authentication import ApiClient, HasScope
 from workspaces.choices import Scope
 from workspaces.models import ApiKey, User, Workspace
 
@@ -25,7 +25,8 @@ class EventsView(APIView):
     required_scope = Scope.EVENTS_WRITE
 
     def get(self, request: Request) -> Response:
-        return Response({"workspace": request.user.workspace.slug, "key": request.auth.name})
+        client, key = cast("ApiClient", request.user), cast("ApiKey", request.auth)
+        return Response({"workspace": client.workspace.slug, "key": key.name})
 
 
 class UnscopedView(EventsView):
@@ -38,8 +39,8 @@ def make_key(workspace: Workspace, **fields: Any) -> api_keys.NewKey:
 
 
 def call(authorization: str = "", view: type[APIView] = EventsView) -> Response:
-    headers = {"HTTP_AUTHORIZATION": authorization} if authorization else {}
-    response = view.as_view()(APIRequestFactory().get("/", **headers))
+    headers = {"Authorization": authorization} if authorization else {}
+    response = view.as_view()(APIRequestFactory().get("/", headers=headers))
     assert isinstance(response, Response)
     return response
 

@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     _TabularInline = admin.TabularInline[Any, Any]
     _StackedInline = admin.StackedInline[Any, Any]
     _ModelForm = forms.ModelForm[Any]
+    _AnyAdmin = admin.options.BaseModelAdmin[Any]
 else:
     _ModelAdmin = admin.ModelAdmin
     _InlineModelAdmin = admin.options.InlineModelAdmin
     _TabularInline = admin.TabularInline
     _StackedInline = admin.StackedInline
     _ModelForm = forms.ModelForm
+    _AnyAdmin = object
 
 _SCOPE = "_scope_of_form"
 
@@ -70,10 +72,11 @@ class ScopedForm(_ModelForm):
 
     def _get_validation_exclusions(self) -> set[str]:
         """Check uniqueness within the workspace too, although no field holds it."""
-        return super()._get_validation_exclusions() - {"workspace"}
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc] # Django's own
+        return excluded - {"workspace"}
 
 
-class ScopedChoices(_ModelAdmin if TYPE_CHECKING else object):
+class ScopedChoices(_AnyAdmin):
     """Limit what the form fields of an admin class or inline offer to one workspace."""
 
     def formfield_for_foreignkey(
@@ -134,6 +137,10 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
     def workspace_id_of(self, obj: Model) -> int | None:
         return scoping.follow(obj, self.workspace_lookup)
 
+    def _workspace_of(self, obj: Model) -> Workspace | None:
+        found = self.workspace_id_of(obj)
+        return Workspace.objects.filter(pk=found).first() if found else None
+
     # -- what there is
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -171,14 +178,14 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
         """Return the workspace of the object, or the current one for a new object."""
         if obj is None:
             return current.workspace(request)
-        return Workspace.objects.filter(pk=self.workspace_id_of(obj)).first()
+        return self._workspace_of(obj)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         scope = self.scope_of(request, obj)
         setattr(request, _SCOPE, scope)
-        form = super().get_form(request, obj, change, **kwargs)
+        form: Any = super().get_form(request, obj, change, **kwargs)
         form.workspace = scope
         form.actor = request.user
         form.takes_workspace = self.workspace_lookup == "workspace"
@@ -231,7 +238,7 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
         """Record one change of this class's objects; core functions that record make it silent."""
         if not self.audited:
             return
-        workspace = Workspace.objects.filter(pk=self.workspace_id_of(obj)).first()
+        workspace = self._workspace_of(obj)
         audit.record(
             actor=actor_of(request),
             workspace=workspace,
@@ -263,7 +270,7 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
             "opts": self.opts,
             **(extra_context or {}),
         }
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined] # Django's own way
+        request.current_app = self.admin_site.name
         return TemplateResponse(request, self.object_history_template or [], context)
 
 
@@ -280,37 +287,35 @@ class ReadOnlyModelAdmin(ScopedModelAdmin):
         return False
 
 
-class _ScopedInline(ScopedChoices):
-    """An inline may what its parent's class may; its choices are of the parent's workspace."""
+class ScopedInline(ScopedChoices):
+    """An inline may what its parent's class may; its choices are of the parent's workspace.
+
+    Django asks with the parent's object, and with none for a new one or for the inline's rows.
+    """
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        if obj is None or obj.pk is None:
-            return self._parent_allows(request, obj)
         return bool(self._parent().has_view_permission(request, obj))
 
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # type: ignore[override] # inlines take the parent
-        return self._parent_allows(request, obj)
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if obj is None:
+            return bool(self._parent().has_add_permission(request))
+        return bool(self._parent().has_change_permission(request, obj))
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self._parent_allows(request, obj)
+        return bool(self._parent().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self._parent_allows(request, obj)
-
-    def _parent_allows(self, request: HttpRequest, obj: Model | None) -> bool:
-        if obj is None or obj.pk is None:
-            return bool(self._parent().has_add_permission(request))
         return bool(self._parent().has_change_permission(request, obj))
 
     def _parent(self) -> Any:
         return self.admin_site.get_model_admin(self.parent_model)  # type: ignore[attr-defined] # of inlines
 
 
-class ScopedTabularInline(_ScopedInline, _TabularInline):  # type: ignore[misc] # one base at run time
+class ScopedTabularInline(ScopedInline, _TabularInline):
     extra = 0
 
 
-class ScopedStackedInline(_ScopedInline, _StackedInline):  # type: ignore[misc] # one base at run time
+class ScopedStackedInline(ScopedInline, _StackedInline):
     extra = 0
 
 

@@ -45,7 +45,7 @@ class ScopedRelatedFilter(admin.RelatedFieldListFilter):
 
     def field_choices(
         self, field: Field[Any, Any], request: HttpRequest, model_admin: Any
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, Any]]:
         related: type[Model] = field.remote_field.model  # type: ignore[union-attr] # a relation
         offered = scoping.visible(related, request, site=model_admin.admin_site)
         return [(str(obj.pk), str(obj)) for obj in offered]

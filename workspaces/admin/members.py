@@ -156,7 +156,7 @@ class MembershipAdmin(ScopedModelAdmin):
     ) -> Any:
         return {"added": form.added} if add else {}
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override] # our trail, not LogEntry
         """Hand the answer of ``members.add_member`` on to the page that shows the link."""
         obj.added = message["added"]
 

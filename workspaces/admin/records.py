@@ -114,7 +114,7 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
     def allows(self, request: HttpRequest, obj: Model | None) -> bool:
         if isinstance(obj, AuditEntry) and obj.workspace_id is None:
             heads = permissions.organizations_administered_by(request.user)
-            return heads.filter(pk=obj.organization_id).exists()
+            return heads.filter(pk=obj.organization_id or 0).exists()
         return super().allows(request, obj)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
