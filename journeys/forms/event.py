@@ -39,9 +39,11 @@ class EventForm(PanelForm):
     template = "journeys/_panel_event.html"
 
     event_type = forms.ChoiceField(label=_("Event"), required=False)
-    match = forms.ChoiceField(label=_("Enter when"), choices=Match.choices, required=False)
+    match = forms.ChoiceField(
+        label=_("Enter when"), choices=Match.choices, initial=Match.ALL, required=False
+    )
     reentry = forms.ChoiceField(
-        label=_("How often the same person enters"), choices=Reentry.choices, required=False
+        label=_("How often the same person enters"), choices=Reentry.choices
     )
     reentry_days = forms.CharField(
         label=_("Days between two entries"),
@@ -70,7 +72,7 @@ class EventForm(PanelForm):
         self.fields["event_type"] = forms.ChoiceField(
             label=_("Event"),
             choices=[("", _("Choose an event")), *((each.pk, each.name) for each in event_types)],
-            required=False,
+            error_messages={"required": _("Choose an event.")},
         )
         for name in ("match", "reentry", "reentry_days", "event_type"):
             self.fields[name].initial = getattr(config, name)

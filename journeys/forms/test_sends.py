@@ -47,7 +47,8 @@ class TestSendForm(forms.Form):
         context: Context,
         token: str = "",
     ) -> None:
-        super().__init__(data, initial={"panel": json.dumps(step.to_json()), "token": token})
+        initial = {"panel": json.dumps(step.to_json()), "token": token}
+        super().__init__(data, initial=initial, auto_id="test_%s")
         self.step, self.context = step, context
         self.chosen = WebhookConfig.from_json(step.config)
         revision = newest_revision(self.chosen, context)

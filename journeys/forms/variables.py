@@ -42,6 +42,8 @@ class VariableForm(forms.Form):
     field = forms.CharField(widget=forms.HiddenInput)
     text = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
     variables = forms.CharField(required=False, widget=forms.HiddenInput)
+    # Where in the text the variable will stand, as the browser counts.
+    cursor = forms.CharField(required=False, widget=forms.HiddenInput)
     edit = forms.CharField(required=False, widget=forms.HiddenInput)
     source = forms.CharField(
         label=gettext_lazy("Value from"),
@@ -83,7 +85,7 @@ class VariableForm(forms.Form):
         opened: Mapping[str, Any] | None = None,
     ) -> None:
         """Show what was posted from the dialog, or what the panel ``opened`` it with."""
-        super().__init__(data, initial=dict(opened or {}))
+        super().__init__(data, initial=dict(opened or {}), auto_id="variable_%s")
         self.sources, self.rates = sources, rates
         self.fields["default"].required = False
 
@@ -213,6 +215,7 @@ def opened_with(data: QueryDict, *, box: str, sources: Sequence[VariableSource])
         "field": box,
         "text": data.get(box.removeprefix("id_"), ""),
         "variables": json.dumps(variables_in(data)),
+        "cursor": data.get("cursor", ""),
         "edit": edited,
         "empty": EmptyRule.NOTHING.value,
     }
@@ -225,6 +228,14 @@ def opened_with(data: QueryDict, *, box: str, sources: Sequence[VariableSource])
         found["source"] = f"{likeliest.source.value}:{likeliest.code}"
         found["name"] = variables.proposed_name(likeliest, names)
     return found
+
+
+def inserted(text: str, token: str, cursor: str) -> str:
+    """Return the text with the token at the browser's cursor, which counts UTF-16 units."""
+    units = text.encode("utf-16-le")
+    place = 2 * int(cursor) if cursor.isdigit() else len(units)
+    before = units[:place].decode("utf-16-le", "ignore")
+    return before + token + text[len(before) :]
 
 
 def _example(raw: str, kind: str) -> str:

@@ -58,9 +58,7 @@ class WebhookForm(PanelForm):
     reach_id_type = forms.ChoiceField(
         label=gettext_lazy("ID type to reach the user"), required=False
     )
-    encryption = forms.ChoiceField(
-        label=gettext_lazy("Encryption"), choices=Encryption.choices, required=False
-    )
+    encryption = forms.ChoiceField(label=gettext_lazy("Encryption"), choices=Encryption.choices)
     # What was typed for parameters that the chosen webhook does not have: kept for its return.
     kept = forms.CharField(required=False, widget=forms.HiddenInput)
     variables = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -218,7 +216,10 @@ class WebhookForm(PanelForm):
             label = _("%(name)s (you may not use it)") % {"name": chosen.name}
             offered.append((str(chosen.pk), label))
         self.fields["webhook"] = forms.ChoiceField(
-            label=_("Webhook"), choices=offered, required=False, initial=self.chosen.webhook
+            label=_("Webhook"),
+            choices=offered,
+            initial=self.chosen.webhook,
+            error_messages={"required": _("Choose a webhook.")},
         )
         self.is_nothing_offered = len(offered) == 1
         return barred
@@ -317,6 +318,7 @@ def _field(parameter: Mapping[str, Any], value: Any) -> forms.Field:
             widget=_widget(kind, parameter),
             strip=False,
         )
+    field.widget.attrs["data-parameter"] = parameter["name"]
     field.required = bool(parameter["required"])
     field.error_messages["required"] = _("Enter a value.")
     return field

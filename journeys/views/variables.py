@@ -14,7 +14,7 @@ from django_htmx.http import reswap, trigger_client_event
 from journeys import context, previews, variables
 from journeys.component import Context
 from journeys.definition import Document
-from journeys.forms.variables import Rates, VariableForm, opened_with
+from journeys.forms.variables import Rates, VariableForm, inserted, opened_with
 from journeys.forms.webhook import chips, field_name
 from journeys.models import Journey
 from journeys.views.access import get_journey, get_step, may
@@ -55,7 +55,7 @@ def variable_insert(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespon
     if "remove" in request.POST:
         response = _panel_parts(request, journey, key, loaded, form.without_edited())
         replaced = {**field, "from": "${" + edited + "}", "to": ""}
-        return trigger_client_event(response, "variable-replace", replaced)
+        return trigger_client_event(response, "variable-replace", replaced, after="swap")
     if not form.is_valid():
         form.rates = _rates(request, loaded)
         return _show(request, journey, key, form, status=422)
@@ -63,8 +63,8 @@ def variable_insert(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespon
     token = "${" + form.variable.name + "}"
     if edited:
         replaced = {**field, "from": "${" + edited + "}", "to": token}
-        return trigger_client_event(response, "variable-replace", replaced)
-    return trigger_client_event(response, "variable-insert", {**field, "text": token})
+        return trigger_client_event(response, "variable-replace", replaced, after="swap")
+    return trigger_client_event(response, "variable-insert", {**field, "text": token}, after="swap")
 
 
 @require_POST
@@ -109,7 +109,7 @@ def _example(form: VariableForm) -> dict[str, Any]:
     name = clean_name(str(form["name"].value() or ""))
     text = str(form["text"].value() or "")
     if not form.edits and name:
-        text += "${" + name + "}"
+        text = inserted(text, "${" + name + "}", str(form["cursor"].value() or ""))
     elif name:
         text = text.replace("${" + form.edits + "}", "${" + name + "}")
     raw = str(form["variables"].value() or "{}")

@@ -63,6 +63,12 @@ export function start() {
     if (box && place?.id !== box.id) place = { id: box.id, start: box.value.length, end: box.value.length };
   });
 
+  // The dialog shows the sentence as it will be, so it is told where the cursor was.
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    const box = event.detail.elt.matches?.("[data-insert]") && document.getElementById(event.detail.elt.dataset.insert);
+    if (box && place?.id === box.id) event.detail.parameters.cursor = place.start;
+  });
+
   document.body.addEventListener("variable-insert", (event) => {
     const { text: words, field } = event.detail;
     for (const dialog of document.querySelectorAll("dialog[data-fill][open]")) close(dialog);
@@ -94,6 +100,18 @@ export function start() {
     const list = event.detail.target;
     const box = list?.dataset?.chips && document.getElementById(list.dataset.chips);
     if (box) requestAnimationFrame(() => showChips(box));
+  });
+
+  // The content template, filled with what is typed: {parameter} stands for its value.
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-parameter]")) return;
+    for (const place of event.target.form.querySelectorAll("[data-template]")) {
+      let words = place.dataset.template;
+      for (const box of event.target.form.querySelectorAll("[data-parameter]")) {
+        if (box.value) words = words.replaceAll(`{${box.dataset.parameter}}`, () => box.value);
+      }
+      place.textContent = words;
+    }
   });
 
   // In the dialog: the name follows the source until somebody has typed another one.

@@ -1,0 +1,216 @@
+"""The seed's seven steps, done by the marketer in a real browser, down to the request at a receiver.
+
+SCREENSHOTS=<folder> keeps pictures of the stations for the documentation.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from journeys import drafts
+from journeys.models import Journey
+from tests.journeys.factories import Scene, grant, make_scene
+from tests.webhooks.factories import make_webhook
+from webhooks import keys
+from webhooks.choices import ParameterType
+from webhooks.models import Webhook
+from webhooks.receiver import Receiver
+from webhooks.receiver.ledger import VERIFIED
+from webhooks.receiver.server import Options
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+CLICKS: Final = 17
+COUNT_CLICKS: Final = """
+window.addEventListener("click", (event) => {
+  if (!event.isTrusted) return;
+  sessionStorage.setItem("clicks", Number(sessionStorage.getItem("clicks") ?? 0) + 1);
+}, true);
+"""
+# Refused forms, and what a dialog that was closed still asked for: normal answers.
+NO_PROBLEM: Final = ("409", "422", "htmx:afterRequest", "htmx:sendAbort")
+FIRST: Final = "parameter 1 character"
+
+
+@pytest.fixture
+def scene() -> Scene:
+    cache.clear()
+    return make_scene()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+@pytest.fixture
+def webhook(scene: Scene, receiver: Receiver, settings: Any) -> Webhook:
+    """A webhook like the seed's, at a real receiver that knows its key."""
+    settings.EGRESS_ALLOW = [f"127.0.0.1/32:{receiver.port}"]
+    made = make_webhook(
+        scene.workspace,
+        name="Coupon engine",
+        url=receiver.url("/coupons"),
+        content_template="Discount activity at {parameter 1 character}",
+        id_types=[scene.mobile, scene.email],
+        parameters=[
+            {"name": FIRST, "display_name": "Content", "type": ParameterType.TEXT, "order": 0},
+            {
+                "name": "amount",
+                "display_name": "Coupon worth",
+                "type": ParameterType.NUMERIC,
+                "required": False,
+                "order": 1,
+            },
+        ],
+    )
+    grant(scene.member, made)
+    receiver.configure(
+        {
+            "/coupons": Options(
+                secrets=keys.signing_secrets(made, now=timezone.now()),
+                template=made.content_template,
+            )
+        }
+    )
+    return made
+
+
+@pytest.fixture
+def context(
+    browser: Browser, client: Client, live_server: LiveServer, scene: Scene
+) -> Iterator[BrowserContext]:
+    client.force_login(scene.member)
+    opened = browser.new_context(
+        base_url=live_server.url, viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
+    )
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    opened.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+    )
+    opened.add_init_script(COUNT_CLICKS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page whose script errors and refusals by the security policy fail the test."""
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: (
+            problems.append(message.text)
+            if message.type == "error" and not any(each in message.text for each in NO_PROBLEM)
+            else None
+        ),
+    )
+    yield opened
+    assert problems == []
+
+
+def clicks(page: Page) -> int:
+    return int(page.evaluate("Number(sessionStorage.getItem('clicks') ?? 0)"))
+
+
+def editor_url(scene: Scene, journey: Journey) -> str:
+    return f"/w/{scene.workspace.slug}/journeys/{journey.pk}/"
+
+
+def picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def assert_accessible(page: Page) -> None:
+    found = Axe().run(page)
+    serious = [
+        (each["id"], [node["html"][:160] for node in each["nodes"]])
+        for each in found.response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def draft(scene: Scene) -> Journey:
+    """A journey whose start is set and which has no step yet."""
+    return scene.journey(steps=[])
+
+
+def open_step(page: Page, scene: Scene, journey: Journey) -> None:
+    page.goto(editor_url(scene, journey))
+    page.get_by_role("button", name="Add a step after").first.click()
+    page.get_by_role("button", name="Webhook", exact=True).click()
+    expect(page.get_by_role("heading", name="Webhook")).to_be_visible()
+
+
+def test_the_seven_steps_end_at_the_receiver(
+    page: Page, scene: Scene, webhook: Webhook, receiver: Receiver
+) -> None:
+    journey = draft(scene)
+
+    # 1 to 3: the component, its name, the webhook.
+    open_step(page, scene, journey)
+    page.get_by_label("Step name").fill("Coupon for members")
+    page.get_by_role("combobox", name="Webhook").select_option(label="Coupon engine")
+    # 4: a value with a variable at the cursor.
+    content = page.get_by_label("Content", exact=True)
+    content.fill("Dear  Hello")
+    content.evaluate("box => box.setSelectionRange(5, 5)")
+    page.get_by_role("button", name="Insert variable into Content").click()
+    dialog = page.get_by_role("dialog", name="Insert variable")
+    expect(dialog.get_by_text("66 % filled")).to_be_visible()
+    dialog.get_by_role("radio", name="Nickname").click()
+    dialog.get_by_label("Variable name").fill("name")
+    dialog.get_by_text("Send a default value").click()
+    dialog.get_by_role("textbox", name="Default value").fill("Member")
+    expect(dialog.locator(".defaulted")).to_have_text("Member")
+    picture(page, "insert-variable")
+    assert_accessible(page)
+    dialog.get_by_role("button", name="Insert", exact=True).click()
+    expect(content).to_have_value("Dear ${name} Hello")
+    expect(content).to_be_focused()
+    expect(page.get_by_text("Discount activity at Dear ${name} Hello")).to_be_visible()
+    # 6, before the test as the panel has it: the ID type.
+    page.get_by_role("radio", name="Mobile").click()
+    picture(page, "editor")
+    assert_accessible(page)
+    # 5: the test send, with the person's own nickname.
+    page.get_by_role("button", name="Test send").click()
+    test = page.get_by_role("dialog", name="Test send")
+    test.get_by_label("Test ID").fill("13800000001")
+    test.get_by_label("${name}").click()
+    expect(test.get_by_label("${name}")).to_have_value("Zhang San")
+    test.get_by_role("button", name="OK", exact=True).click()
+    expect(test.get_by_text("accepted the test")).to_be_visible()
+    picture(page, "test-send")
+    assert_accessible(page)
+    test.get_by_role("button", name="Close").last.click()
+    # 7: OK.
+    page.get_by_role("button", name="OK", exact=True).click()
+    expect(page.get_by_text("Coupon engine · MOBILE").first).to_be_visible()
+
+    (entry,) = receiver.entries("/coupons")
+    sent = json.loads(entry.body)
+    assert entry.signature == VERIFIED
+    assert sent["test"] is True
+    assert sent["recipients"][0]["id"] == "13800000001"
+    assert sent["recipients"][0]["params"][FIRST] == "Dear Zhang San Hello"
+    assert clicks(page) <= CLICKS
+    journey.refresh_from_db()
+    assert journey.draft["steps"][0]["config"]["values"][FIRST] == "Dear ${name} Hello"
