@@ -27,6 +27,8 @@ from django.test.client import MULTIPART_CONTENT
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from identity.models import Audience, MappingConflict
+from journeys import drafts
 from tests.factories import (
     make_administrator,
     make_member,
@@ -36,6 +38,7 @@ from tests.factories import (
     make_workspace,
     membership_of,
 )
+from tests.identity.factories import make_audience, make_event_type, make_profile, make_tag
 from tests.webhooks.factories import make_choice_list, make_webhook
 from webhooks import granting, keys, outbox, partitions, plans
 from webhooks.choices import SecretKind
@@ -70,6 +73,11 @@ OWN_ONLY: Final = (404, 404, 404, 404, 404, 404, 302)
 SET_UP: Final = (200, 403, 403, 403, 403, 404, 302)
 SET_UP_POST: Final = (302, 403, 403, 403, 403, 404, 302)
 
+MEMBERS: Final = (200, 200, 200, 200, 200, 404, 302)
+EDIT: Final = (200, 200, 200, 200, 403, 404, 302)
+EDIT_REFUSED: Final = (422, 422, 422, 422, 403, 404, 302)
+EDIT_NOTHING: Final = (404, 404, 404, 404, 403, 404, 302)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -94,6 +102,9 @@ MATRIX: Final = (
     # -- health: for the machine's own probes
     get("health_live", OPEN),
     get("health_ready", OPEN),
+    # -- what the API can do
+    get("api_docs", OPEN),
+    get("api_schema", OPEN),
     # -- log-in
     get("account_login", (302, 302, 302, 302, 302, 302, 200)),
     get("account_logout", INSIDE),
@@ -135,6 +146,27 @@ MATRIX: Final = (
     get("admin:autocomplete", (403, 403, 403, 403, 403, 403, 302)),
     get("admin:app_list", (200, 403, 403, 403, 403, 200, 302), "app"),
     get("admin:auth_user_password_change", (403, 403, 403, 403, 403, 403, 302), "user"),
+    # -- the step editor; an empty POST of who may edit is told what is wrong with it
+    get("journeys:editor", MEMBERS, "slug", "journey"),
+    get("journeys:canvas", MEMBERS, "slug", "journey"),
+    post("journeys:change_start", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:step_add", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:step_paste", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:step_duplicate", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:step_move", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:step_delete", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:undo", EDIT, "slug", "journey", "revision"),
+    get("journeys:panel", MEMBERS, "slug", "journey", "step"),
+    post("journeys:panel", EDIT_REFUSED, "slug", "journey", "step"),
+    post("journeys:preview", MEMBERS, "slug", "journey", "step"),
+    post("journeys:variable", EDIT, "slug", "journey", "step"),
+    post("journeys:variable_insert", EDIT_REFUSED, "slug", "journey", "step"),
+    post("journeys:variable_preview", EDIT, "slug", "journey", "step"),
+    # Without a webhook there is nothing to test; the gates: tests/journeys/test_views_editor.py.
+    post("journeys:test", EDIT_NOTHING, "slug", "journey", "step"),
+    post("journeys:test_send", EDIT_NOTHING, "slug", "journey", "step"),
+    post("journeys:test_values", EDIT_NOTHING, "slug", "journey", "step"),
+    post("journeys:test_cancel", (204, 204, 204, 204, 403, 404, 302), "slug", "journey", "step"),
     # -- webhooks in the set-up
     post("admin:webhooks_webhook_preview", (200, 403, 403, 403, 403, 200, 302)),
     get("admin:webhooks_webhook_key", (404, 403, 403, 403, 403, 404, 302), "webhook", "secret"),
@@ -147,6 +179,10 @@ MATRIX: Final = (
     post("admin:webhooks_webhook_duplicate", SET_UP_POST, "webhook"),
     get("admin:webhooks_webhook_guide", SET_UP, "webhook"),
     get("admin:webhooks_webhook_guide_markdown", SET_UP, "webhook"),
+    # -- identity in the set-up: an audience's list, and how many its rules hold for
+    get("admin:identity_audience_upload", SET_UP, "audience"),
+    post("admin:identity_audience_upload", (422, 403, 403, 403, 403, 404, 302), "audience"),
+    post("admin:identity_audience_count", (200, 403, 403, 403, 403, 200, 302)),
 )
 
 # The API knows no members: a good key, one without scopes, a revoked one, another tenant's, none.
@@ -216,7 +252,22 @@ def _values(home: Workspace, visitors: dict[str, User | None]) -> dict[str, Any]
     notices.tell(workspace=home, kind="test_matrix", to=[administrator])
     member_groups.create_group(workspace=home, name="Team", actor=administrator)
     _make_records(webhook)
+    audience = _make_people(home)
+    journey = drafts.create(workspace=home, user=administrator, name="Welcome", now=now)
+    step = drafts.add_step(
+        journey=journey,
+        revision=0,
+        user=administrator,
+        component="webhook",
+        after=None,
+        now=now,
+    ).step
+    assert step is not None
     return {
+        "journey": journey.pk,
+        "step": step.key,
+        "revision": journey.draft_revision,
+        "audience": audience.pk,
         "slug": home.slug,
         "app": "workspaces",
         "user": administrator.pk,
@@ -229,6 +280,24 @@ def _values(home: Workspace, visitors: dict[str, User | None]) -> dict[str, Any]
         "member": "member",
         "grant": granting.grants_of(webhook)[0].pk,
     }
+
+
+def _make_people(home: Workspace) -> Audience:
+    person, other = make_profile(home), make_profile(home)
+    make_tag(home, "city")
+    make_event_type(home)
+    id_type, source = home.id_types.get(code="ONEID"), home.data_sources.get()
+    MappingConflict.objects.create(
+        workspace=home,
+        id_type=id_type,
+        decided_by=id_type,
+        values=["A1", "A2"],
+        kept=person,
+        other=other,
+        data_source=source,
+        detected_at=timezone.now(),
+    )
+    return make_audience(home, people=[person])
 
 
 def _make_records(webhook: Webhook) -> None:
