@@ -78,3 +78,15 @@ def set_tags(
             [now, json.dumps(values), list(qaids), workspace.pk],
         )
         return int(cursor.rowcount)
+
+
+def remove(tag: Tag) -> None:
+    """Delete a tag and everybody's value of it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        locks.exclusive(tag.workspace_id)
+        cursor.execute(
+            "UPDATE identity_profile SET tags = tags - %s, tag_times = tag_times - %s"
+            " WHERE workspace_id = %s AND jsonb_exists(tag_times, %s)",
+            [tag.code, tag.code, tag.workspace_id, tag.code],
+        )
+        tag.delete()

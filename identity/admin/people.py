@@ -1,0 +1,247 @@
+from typing import Any
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from identity import masking, people
+from identity.models import Event, MappingConflict, Profile
+from workspaces import permissions
+from workspaces.admin import scoping
+from workspaces.admin.base import ReadOnlyModelAdmin
+from workspaces.models import Workspace
+from workspaces.points import Point
+
+LISTED = 1_000
+EVENTS_SHOWN = 20
+
+
+class NewestOnly(Paginator[Any]):
+    """Counts no further than to a thousand: there may be millions."""
+
+    @cached_property
+    def count(self) -> int:
+        found: QuerySet[Any] = self.object_list  # type: ignore[assignment] # the admin's
+        return found[:LISTED].count()
+
+
+def _in_clear(request: HttpRequest) -> frozenset[int]:
+    """Return the workspaces whose people the visitor may see in clear."""
+    return frozenset(scoping.rights(request).workspaces(Point.VIEW_PROFILES))
+
+
+def _link(qaid: int | None) -> SafeString | str:
+    if qaid is None:
+        return "–"
+    url = reverse("admin:identity_profile_change", args=[qaid])
+    return format_html('<a href="{}">{}</a>', url, qaid)
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> SafeString | str:
+    if not rows:
+        return _("None.")
+    head = format_html_join("", '<th scope="col">{}</th>', ((heading,) for heading in headings))
+    cells = format_html_join(
+        "",
+        "<tr>{}</tr>",
+        ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
+    )
+    return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head, cells)
+
+
+def _time(moment: Any) -> str:
+    return date_format(localtime(moment), "SHORT_DATETIME_FORMAT")
+
+
+@admin.register(Profile)
+class ProfileAdmin(ReadOnlyModelAdmin):
+    """The newest people, or whoever has exactly the ID that is searched for."""
+
+    point = Point.MANAGE_DATA
+    paginator = NewestOnly
+    list_display = ("qaid", "created_at", "merged_into_id", "erased_at")
+    list_max_show_all = 0
+    ordering = ("-qaid",)
+    sortable_by = ()
+    search_fields = ("qaid",)
+    search_help_text = gettext_lazy("A whole ID of any type, or a QAID.")
+    fields = (
+        "qaid",
+        "created_at",
+        "merged",
+        "former",
+        "erased_at",
+        "identifiers",
+        "tag_values",
+        "lists",
+        "latest_events",
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # What a page shows of a person it asks for; the documents may be large.
+        return super().get_queryset(request).defer("tag_times")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
+        allowed = Workspace.objects.filter(pk__in=scoping.rights(request).workspaces(self.point))
+        found = [
+            profile.pk
+            for workspace in allowed
+            for profile in people.find(workspace, value=search_term.strip())
+        ]
+        return queryset.filter(pk__in=found), False
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        profile = super().get_object(request, object_id, from_field)
+        profile.in_clear = profile.workspace_id in _in_clear(request)
+        return profile
+
+    @admin.display(description=gettext_lazy("merged into"))
+    def merged(self, profile: Any) -> SafeString | str:
+        return _link(profile.merged_into_id)
+
+    @admin.display(description=gettext_lazy("former QAIDs"))
+    def former(self, profile: Any) -> SafeString | str:
+        qaids = profile.merged.order_by("qaid").values_list("qaid", flat=True)[:LISTED]
+        return format_html_join(", ", "{}", ((_link(qaid),) for qaid in qaids)) or "–"
+
+    @admin.display(description=gettext_lazy("IDs"))
+    def identifiers(self, profile: Any) -> SafeString | str:
+        found = profile.identifiers.select_related("id_type", "data_source").order_by(
+            "id_type__priority", "-last_seen"
+        )
+        rows = [
+            (
+                each.id_type.code,
+                masking.shown(each.value, each.id_type, in_clear=profile.in_clear),
+                each.data_source.name,
+                _time(each.first_seen),
+                _time(each.last_seen),
+            )
+            for each in found[:LISTED]
+        ]
+        headings = (_("ID type"), _("Value"), _("Data source"), _("First seen"), _("Last seen"))
+        return _table(headings, rows)
+
+    @admin.display(description=gettext_lazy("tags"))
+    def tag_values(self, profile: Any) -> SafeString | str:
+        if not profile.in_clear:
+            return _need_right()
+        tags = [
+            (tag.name, tag.code, profile.tags[tag.code])
+            for tag in profile.workspace.tags.all()
+            if tag.code in profile.tags
+        ]
+        return _table((_("Tag"), _("Code"), _("Value")), tags)
+
+    @admin.display(description=gettext_lazy("audiences"))
+    def lists(self, profile: Any) -> str:
+        names = profile.workspace.audiences.filter(members__profile=profile).values_list(
+            "name", flat=True
+        )
+        return ", ".join(names) or "–"
+
+    @admin.display(description=gettext_lazy("latest events"))
+    def latest_events(self, profile: Any) -> SafeString | str:
+        qaids = [profile.qaid, *profile.merged.values_list("qaid", flat=True)]
+        found = Event.objects.filter(profile__in=qaids).select_related("event_type")
+        rows = [
+            (
+                _time(event.occurred_at),
+                event.event_type.name,
+                _attributes(event.attributes) if profile.in_clear else _need_right(),
+            )
+            for event in found.order_by("-occurred_at")[:EVENTS_SHOWN]
+        ]
+        return _table((_("Time"), _("Event"), _("Attributes")), rows)
+
+
+def _attributes(values: dict[str, Any]) -> str:
+    return ", ".join(f"{code}: {value}" for code, value in values.items())
+
+
+def _need_right() -> str:
+    label = permissions.POINT_LABELS[Point.VIEW_PROFILES]
+    return _("Hidden. The permission “%(right)s” shows it.") % {"right": label}
+
+
+@admin.register(MappingConflict)
+class MappingConflictAdmin(ReadOnlyModelAdmin):
+    """Records that would have made two people one. Deleting one dismisses it."""
+
+    point = Point.MANAGE_DATA
+    list_display = (
+        "detected_at",
+        "id_type",
+        "decided_by",
+        "kept_person",
+        "other_person",
+        "data_source",
+        "times",
+    )
+    list_filter = ("id_type", "data_source")
+    list_select_related = ("id_type", "decided_by", "data_source")
+    fields = (
+        "detected_at",
+        "times",
+        "explanation",
+        "id_type",
+        "decided_by",
+        "masked_values",
+        "kept_person",
+        "other_person",
+        "data_source",
+    )
+    readonly_fields = fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.allows(request, obj)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        conflict = super().get_object(request, object_id, from_field)
+        conflict.in_clear = conflict.workspace_id in _in_clear(request)
+        return conflict
+
+    @admin.display(description=gettext_lazy("what happened"))
+    def explanation(self, conflict: Any) -> str:
+        return _(
+            "A record of %(source)s named both people. One person has only one %(type)s, and the "
+            "two differ, so they stay two. %(decided)s decided whose the record is."
+        ) % {
+            "source": conflict.data_source,
+            "type": conflict.id_type,
+            "decided": capfirst(str(conflict.decided_by)),
+        }
+
+    @admin.display(description=gettext_lazy("the two values"))
+    def masked_values(self, conflict: Any) -> str:
+        return " / ".join(
+            masking.shown(value, conflict.id_type, in_clear=conflict.in_clear)
+            for value in conflict.values
+        )
+
+    @admin.display(description=gettext_lazy("has the record"))
+    def kept_person(self, conflict: Any) -> SafeString | str:
+        return _link(conflict.kept_id)
+
+    @admin.display(description=gettext_lazy("the other person"))
+    def other_person(self, conflict: Any) -> SafeString | str:
+        return _link(conflict.other_id)
