@@ -1,0 +1,429 @@
+"""The step editor over HTTP: statuses, sentences, the two gates, two people at once."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from journeys.forms.webhook import field_name
+from journeys.models import Journey
+from tests.factories import make_member
+from tests.journeys.factories import Scene, grant, make_purchase, make_scene
+from webhooks.models import MemberGrant
+from workspaces.choices import Preset
+from workspaces.models import User
+from workspaces.points import Point
+
+pytestmark = pytest.mark.django_db
+CONTENT = field_name("content")
+
+
+@pytest.fixture
+def scene() -> Scene:
+    cache.clear()
+    return make_scene()
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def url(journey: Journey, name: str, *more: Any) -> str:
+    return reverse(f"journeys:{name}", args=[journey.workspace.slug, journey.pk, *more])
+
+
+def step_of(journey: Journey) -> str:
+    return str(journey.draft["steps"][0]["key"])
+
+
+def posted(scene: Scene, journey: Journey, **changed: str) -> dict[str, str]:
+    """What the panel of a complete webhook step posts."""
+    variables = journey.draft["steps"][0]["config"]["variables"]
+    return {
+        "revision": str(journey.draft_revision),
+        "name": "Welcome them",
+        "webhook": str(scene.webhook.pk),
+        "parameter": "content",
+        CONTENT: "Dear ${name} Hello",
+        "variables": json.dumps(variables),
+        "kept": "{}",
+        "id_type": str(scene.mobile.pk),
+        "encryption": "none",
+        **changed,
+    }
+
+
+def events_of(response: HttpResponse, header: str = "HX-Trigger") -> dict[str, Any]:
+    return json.loads(response.headers[header])
+
+
+# --- Panel ----------------------------------------------------------------------------------------
+
+
+def test_a_panel_saves_and_tells_the_page(scene: Scene) -> None:
+    journey = scene.journey()
+
+    response = client_of(scene.member).post(
+        url(journey, "panel", step_of(journey)), posted(scene, journey)
+    )
+
+    assert response.status_code == 204
+    assert set(events_of(response)) == {"step-saved", "toast"}
+    journey.refresh_from_db()
+    assert journey.draft["steps"][0]["name"] == "Welcome them"
+    assert journey.draft["steps"][0]["config"]["values"] == {"content": "Dear ${name} Hello"}
+
+
+def test_a_failed_save_keeps_what_was_typed_and_says_why(scene: Scene) -> None:
+    journey = scene.journey()
+
+    response = client_of(scene.member).post(
+        url(journey, "panel", step_of(journey)),
+        posted(scene, journey, **{CONTENT: "Dear ${who}", "name": ""}),
+    )
+
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert "<html" not in page
+    assert "Dear ${who}" in page
+    assert "“who” is not a variable here. Insert it, or write $${who} for plain text." in page
+    assert "Enter a step name." in page
+
+
+def test_the_panel_names_the_missing_gate_of_each_webhook_and_whom_to_ask(scene: Scene) -> None:
+    journey = scene.journey(steps=[{}])
+    outsider = make_member(scene.workspace, Preset.MARKETER)
+
+    page = client_of(outsider).get(url(journey, "panel", step_of(journey))).content.decode()
+
+    assert "You may not use a webhook yet." in page
+    assert "CRM coupons" in page
+    assert "The usage permission for this webhook is missing." in page
+    assert f'<option value="{scene.webhook.pk}"' not in page
+
+
+@pytest.mark.parametrize("lost", ["role", "usage"])
+def test_without_both_gates_nothing_is_saved_or_tested(scene: Scene, lost: str) -> None:
+    journey = scene.journey()
+    if lost == "usage":
+        MemberGrant.objects.filter(user=scene.member).update(ends_at=timezone.now())
+        member = scene.member
+    else:
+        member = make_member(scene.workspace, points=[Point.AUTOMATED_MARKETING])
+        grant(member, scene.webhook)
+    client = client_of(member)
+
+    saved = client.post(url(journey, "panel", step_of(journey)), posted(scene, journey))
+    tested = client.post(url(journey, "test", step_of(journey)), posted(scene, journey))
+
+    assert saved.status_code == 422
+    assert "permission" in saved.content.decode()
+    assert tested.status_code == 403
+    journey.refresh_from_db()
+    assert journey.draft["steps"][0]["name"] == "Step 1"
+
+
+def test_choosing_another_webhook_loses_nothing_that_was_typed(scene: Scene) -> None:
+    from tests.webhooks.factories import make_webhook
+
+    journey = scene.journey()
+    other = make_webhook(
+        scene.workspace, name="Call centre", parameters=[{"name": "note", "type": "text"}]
+    )
+    grant(scene.member, other)
+    client = client_of(scene.member)
+    address = url(journey, "panel", step_of(journey))
+    typed = posted(scene, journey, **{CONTENT: "Half a sentence"})
+
+    away = client.post(address, {**typed, "webhook": str(other.pk), "redraw": "1"})
+    kept = away.context["form"]["kept"].value()
+    back = client.post(
+        address,
+        {
+            **posted(scene, journey),
+            "parameter": "note",
+            field_name("note"): "A note",
+            "kept": kept,
+            "redraw": "1",
+        },
+    )
+
+    assert away.status_code == back.status_code == 200
+    assert CONTENT not in away.context["form"].fields
+    assert back.context["form"][CONTENT].value() == "Half a sentence"
+
+
+def test_a_stale_save_shows_both_values_and_can_be_kept(scene: Scene) -> None:
+    journey = scene.journey()
+    mine = posted(scene, journey)
+    other = make_member(scene.workspace, Preset.MARKETER, name="Li Mei")
+    grant(other, scene.webhook)
+    client_of(other).post(
+        url(journey, "panel", step_of(journey)),
+        posted(scene, journey, **{CONTENT: "Hi ${name}"}),
+    )
+    client = client_of(scene.member)
+
+    stale = client.post(url(journey, "panel", step_of(journey)), mine)
+
+    page = stale.content.decode()
+    assert stale.status_code == 409
+    assert "Li Mei changed this step at" in page
+    assert "Hi ${name}" in page
+    assert "Dear ${name} Hello" in page
+
+    kept = client.post(
+        url(journey, "panel", step_of(journey)),
+        {**mine, "revision": str(stale.context["conflict"].revision)},
+    )
+
+    assert kept.status_code == 204
+
+
+def test_a_reader_sees_the_panel_and_cannot_save(scene: Scene) -> None:
+    journey = scene.journey()
+    client = client_of(make_member(scene.workspace, Preset.ANALYST))
+
+    shown = client.get(url(journey, "panel", step_of(journey)))
+    refused = client.post(url(journey, "panel", step_of(journey)), posted(scene, journey))
+
+    assert "You may look at this journey, and not change it." in shown.content.decode()
+    assert refused.status_code == 403
+
+
+# --- Starts ---------------------------------------------------------------------------------------
+
+
+def test_an_audience_start_is_saved_with_the_workspaces_own_time(scene: Scene) -> None:
+    scene.workspace.time_zone = "Asia/Shanghai"
+    scene.workspace.save()
+    journey = scene.journey()
+    key = journey.draft["start"]["key"]
+
+    response = client_of(scene.member).post(
+        url(journey, "panel", key),
+        {
+            "revision": str(journey.draft_revision),
+            "name": "Members",
+            "audiences": [str(scene.audience.pk)],
+            "when": "at",
+            "at": "2099-12-03T09:00",
+        },
+    )
+
+    assert response.status_code == 204
+    journey.refresh_from_db()
+    assert journey.draft["start"]["config"]["at"] == "2099-12-03T09:00:00+08:00"
+
+
+def test_an_event_start_keeps_typed_conditions(scene: Scene) -> None:
+    journey = scene.event_journey(make_purchase(scene))
+    key = journey.draft["start"]["key"]
+    event_type = journey.draft["start"]["config"]["event_type"]
+    data = {
+        "revision": str(journey.draft_revision),
+        "name": "Bought for 50 or more",
+        "event_type": str(event_type),
+        "match": "all",
+        "condition_attribute": ["amount", "shop"],
+        "condition_op": ["at_least", "one_of"],
+        "condition_value": ["50", "north, south"],
+        "reentry": "once",
+        "reentry_days": "1",
+    }
+
+    wrong = client_of(scene.member).post(
+        url(journey, "panel", key), {**data, "condition_value": ["much", "north"]}
+    )
+    right = client_of(scene.member).post(url(journey, "panel", key), data)
+
+    assert wrong.status_code == 422
+    assert "The value must be a number." in wrong.content.decode()
+    assert right.status_code == 204
+    journey.refresh_from_db()
+    assert journey.draft["start"]["config"]["conditions"] == [
+        {"attribute": "amount", "op": "at_least", "value": 50},
+        {"attribute": "shop", "op": "one_of", "value": ["north", "south"]},
+    ]
+
+
+# --- Variables ------------------------------------------------------------------------------------
+
+
+def dialog(scene: Scene, journey: Journey, **changed: str) -> dict[str, str]:
+    return {
+        "parameter": "content",
+        "field": f"id_{CONTENT}",
+        "text": "Dear  Hello",
+        "variables": "{}",
+        "source": "tag:nickname",
+        "name": "name",
+        "empty": "default",
+        "default": "Member",
+        **changed,
+    }
+
+
+def test_inserting_a_variable_hands_text_and_variables_to_the_panel(scene: Scene) -> None:
+    journey = scene.journey()
+
+    response = client_of(scene.member).post(
+        url(journey, "variable_insert", step_of(journey)), dialog(scene, journey)
+    )
+
+    assert response.status_code == 200
+    assert response.headers["HX-Reswap"] == "none"
+    told = events_of(response, "HX-Trigger-After-Swap")
+    assert told == {"variable-insert": {"field": f"id_{CONTENT}", "text": "${name}"}}
+    assert '"code": "nickname"' in response.context["variables_json"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"name": "a{b"}, "A name holds letters, digits, spaces, “_” and “-” only."),
+        ({"default": ""}, "Enter the default value."),
+        ({"source": "tag:gone"}, "This source is no longer available. Choose another one."),
+        ({"source": ""}, "Choose where the value comes from."),
+        ({"format": "QQ{"}, "is neither a date format nor a number format."),
+        (
+            {
+                "variables": json.dumps(
+                    {"content": [{"name": "name", "source": "tag", "code": "x"}]}
+                )
+            },
+            "Another variable of this text has this name.",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_refused_with_a_sentence(
+    scene: Scene, changed: dict[str, str], sentence: str
+) -> None:
+    journey = scene.journey()
+
+    response = client_of(scene.member).post(
+        url(journey, "variable_insert", step_of(journey)), dialog(scene, journey, **changed)
+    )
+
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+
+
+def test_a_variable_can_be_renamed_and_removed(scene: Scene) -> None:
+    journey = scene.journey()
+    old = {"content": [{"name": "name", "source": "tag", "code": "nickname"}]}
+    address = url(journey, "variable_insert", step_of(journey))
+    client = client_of(scene.member)
+    data = dialog(scene, journey, variables=json.dumps(old), edit="name", name="nick")
+
+    renamed = client.post(address, data)
+    removed = client.post(address, {**data, "remove": "1"})
+
+    told = events_of(renamed, "HX-Trigger-After-Swap")["variable-replace"]
+    assert (told["from"], told["to"]) == ("${name}", "${nick}")
+    told = events_of(removed, "HX-Trigger-After-Swap")["variable-replace"]
+    assert (told["from"], told["to"]) == ("${name}", "")
+    assert json.loads(removed.context["variables_json"]) == {"content": []}
+
+
+def test_the_dialog_shows_the_sentence_with_and_without_a_value(scene: Scene) -> None:
+    journey = scene.journey()
+
+    response = client_of(scene.member).post(
+        url(journey, "variable_preview", step_of(journey)), dialog(scene, journey, cursor="5")
+    )
+
+    page = " ".join(response.content.decode().split())
+    assert 'Dear <span class="defaulted">Member</span> Hello' in page
+
+
+# --- Test send ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"), [("", "Enter the ID to send to."), ("not a number", "number")]
+)
+def test_a_test_without_a_usable_id_is_refused_with_a_sentence(
+    scene: Scene, typed: str, sentence: str
+) -> None:
+    journey = scene.journey()
+    step = step_of(journey)
+    client = client_of(scene.member)
+    opened = client.post(url(journey, "test", step), posted(scene, journey))
+    form = opened.context["form"]
+
+    response = client.post(
+        url(journey, "test_send", step),
+        {
+            "panel": form["panel"].value(),
+            "token": form["token"].value(),
+            "id_type": str(scene.mobile.pk),
+            "typed_id": typed,
+        },
+    )
+
+    assert opened.status_code == 200
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+
+
+def test_a_test_of_another_step_than_the_addressed_one_is_not_taken(scene: Scene) -> None:
+    journey = scene.journey()
+    step = {**journey.draft["steps"][0], "key": str(uuid.uuid4())}
+
+    response = client_of(scene.member).post(
+        url(journey, "test_send", step_of(journey)), {"panel": json.dumps(step)}
+    )
+
+    assert response.status_code == 404
+
+
+# --- Canvas ---------------------------------------------------------------------------------------
+
+
+def test_a_deleted_step_comes_back_by_the_undo_of_its_toast(scene: Scene) -> None:
+    journey = scene.journey()
+    step = step_of(journey)
+    client = client_of(scene.member)
+
+    deleted = client.post(
+        url(journey, "step_delete"), {"revision": str(journey.draft_revision), "step": step}
+    )
+    undo = events_of(deleted)["toast"]["undo"]
+    undone = client.post(undo)
+
+    assert deleted.status_code == undone.status_code == 200
+    assert step not in deleted.content.decode()
+    assert step in undone.content.decode()
+    assert 'hx-swap-oob="true"' in undone.content.decode()
+
+
+def test_a_stale_canvas_is_redrawn_and_told_who_changed_it(scene: Scene) -> None:
+    journey = scene.journey()
+
+    response = client_of(scene.member).post(
+        url(journey, "step_delete"), {"revision": "0", "step": step_of(journey)}
+    )
+
+    assert response.status_code == 409
+    assert "changed this" in events_of(response)["toast"]["text"]
+    assert step_of(journey) in response.content.decode()
+
+
+def test_another_tenants_journey_is_not_there(scene: Scene) -> None:
+    journey = scene.journey()
+    stranger = make_scene()
+
+    response = client_of(stranger.member).get(
+        reverse("journeys:editor", args=[stranger.workspace.slug, journey.pk])
+    )
+
+    assert response.status_code == 404
