@@ -110,6 +110,13 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
     show_full_result_count = False
     object_history_template = "admin/workspaces/history.html"
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Head the list with what it lists."""
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, title | (extra_context or {}))
+
     # -- permissions
 
     def has_module_permission(self, request: HttpRequest) -> bool:

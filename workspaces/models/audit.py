@@ -53,7 +53,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name = _("audit entry")
-        verbose_name_plural = _("audit trail")
+        verbose_name_plural = _("audit entries")
         ordering = ["-at", "-pk"]
         indexes = [
             # Read by the audit page of a workspace, newest first.

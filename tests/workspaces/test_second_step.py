@@ -1,0 +1,112 @@
+"""The second step of the log-in, from turning it on to losing the phone."""
+
+import re
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from django.core.cache import cache
+from django.test import Client
+
+from tests.factories import PASSWORD, make_member, make_workspace
+from workspaces.models import User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts() -> None:
+    cache.clear()
+
+
+def log_in(user: User) -> tuple[Client, str]:
+    client = Client()
+    answer = client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    return client, answer.headers["Location"]
+
+
+def code_for(secret: str) -> str:
+    return str(
+        totp.format_hotp_value(totp.hotp_value(secret, next(totp.yield_hotp_counters_from_time())))
+    )
+
+
+def turn_on(client: Client) -> str:
+    """Confirm the password, scan, type the code; return the secret."""
+    activate = "/accounts/2fa/totp/activate/"
+    asked = client.get(activate)
+    client.post(asked.headers["Location"], {"password": PASSWORD, "next": activate})
+    form = client.get(activate)
+    secret = str(form.context["form"].secret)
+    assert form.context["totp_svg_data_uri"].startswith("data:image/svg+xml")
+    client.post(activate, {"code": code_for(secret)})
+    return secret
+
+
+def test_after_turning_it_on_the_password_alone_does_not_log_in() -> None:
+    user = make_member(make_workspace())
+    client, _where = log_in(user)
+    secret = turn_on(client)
+    assert Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists()
+    cache.clear()
+
+    other, where = log_in(user)
+
+    assert where == "/accounts/2fa/authenticate/"
+    assert other.get("/settings/").status_code == 302
+    assert other.get(where).status_code == 200
+    other.post(where, {"code": code_for(secret)})
+    assert other.get("/settings/").status_code == 200
+
+
+def test_a_recovery_code_logs_in_once() -> None:
+    user = make_member(make_workspace())
+    client, _where = log_in(user)
+    turn_on(client)
+    listed = client.get("/accounts/2fa/recovery-codes/").content.decode()
+    code = re.findall(r"\b[0-9a-f]{8}\b", listed)[0]
+    cache.clear()
+
+    first, where = log_in(user)
+    first.post(where, {"code": code})
+    second, where = log_in(user)
+    second.post(where, {"code": code})
+
+    assert first.get("/settings/").status_code == 200
+    assert second.get("/settings/").status_code == 302
+
+
+def test_it_is_turned_off_again() -> None:
+    user = make_member(make_workspace())
+    client, _where = log_in(user)
+    turn_on(client)
+    assert "On:" in client.get("/accounts/2fa/").content.decode()
+    assert client.get("/accounts/2fa/recovery-codes/generate/").status_code == 200
+    assert client.get("/accounts/2fa/totp/deactivate/").status_code == 200
+
+    client.post("/accounts/2fa/totp/deactivate/")
+
+    assert "Off:" in client.get("/accounts/2fa/").content.decode()
+
+
+def test_a_password_is_changed_with_the_old_one() -> None:
+    user = make_member(make_workspace())
+    client, _where = log_in(user)
+    new = "another good password"
+    fields = {"oldpassword": "wrong", "password1": new, "password2": new}
+
+    client.post("/accounts/password/change/", fields)
+    assert User.objects.get(pk=user.pk).check_password(PASSWORD)
+    client.post("/accounts/password/change/", {**fields, "oldpassword": PASSWORD})
+
+    assert User.objects.get(pk=user.pk).check_password(new)
+
+
+def test_without_mail_a_forgotten_password_leads_to_the_operator(settings: Any) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+
+    page = Client().get("/accounts/password/reset/").content.decode()
+
+    assert "add_member --link" in page
+    assert 'name="email"' not in page
