@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Case, Count, F, OuterRef, QuerySet, Subquery, Sum, When
 
 from journeys import components, context
 from journeys.choices import JourneyState
+from journeys.component import Context
 from journeys.definition import Document
 from journeys.models import Journey, Run
 from webhooks.models import Chunk, Plan
@@ -58,7 +59,11 @@ def page_of(journeys: QuerySet[Journey], *, state: str, sort: str) -> QuerySet[J
     return (
         kept.select_related("workspace", "changed_by")
         .annotate(
-            run=Subquery(newest.values("pk")[:1]), people=Subquery(newest.values("people")[:1])
+            run=Subquery(newest.values("pk")[:1]),
+            # Nobody is counted before it starts; the journeys without a number stand last.
+            people=Subquery(
+                newest.values_list(Case(When(started_at__isnull=False, then="people")))[:1]
+            ),
         )
         .order_by(order, "-pk")
     )
@@ -107,14 +112,14 @@ def accepted(run_ids: Sequence[int]) -> dict[int, float]:
     return {run_id: delivered[run_id] * 100 / count for run_id, count in ended.items() if count}
 
 
-def _start(document: Document, loaded: context.Context) -> str:
+def _start(document: Document, loaded: Context) -> str:
     if document.start is None:
         return ""
     component = components.start_of(document.start)
     return component.summary(document.start, loaded) or str(component.label)
 
 
-def _webhooks(document: Document, loaded: context.Context) -> str:
+def _webhooks(document: Document, loaded: Context) -> str:
     """Return the names of the webhooks that the draft's steps use, each once."""
     names: dict[str, None] = {}
     for step in document.steps:

@@ -1,5 +1,7 @@
 """Finding out on the run page why one person got a message, or did not."""
 
+from typing import Any, Final
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -13,7 +15,7 @@ from workspaces.points import Point
 from workspaces.views import WorkspaceRequest, workspace_view
 
 # One value may be an ID of several types, and so of several people.
-SHOWN = 3
+SHOWN: Final = 3
 
 
 @require_POST
@@ -22,7 +24,7 @@ def person(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
     """The timeline of whoever has exactly this ID. Posted, so that no address holds the ID."""
     found = get_run(request, pk, run)
     typed = request.POST.get("id", "").strip()
-    shown = {"error": "", "timelines": []}
+    shown: dict[str, Any] = {"run": found, "error": "", "timelines": []}
     if not typed or len(typed) > 500:
         shown["error"] = _("Enter the whole ID of one person.")
         return render(request, "journeys/_person.html", shown, status=422)
@@ -36,5 +38,4 @@ def person(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
         )
         for profile in people.find(request.workspace, value=typed)[:SHOWN]
     ]
-    shown["run"] = found
     return render(request, "journeys/_person.html", shown)

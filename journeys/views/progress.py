@@ -186,7 +186,9 @@ def waits(progress: Progress, *, now: datetime) -> list[str]:
         found.append(_("Sending is stopped in this workspace: %(reason)s") % reason)
     if run.state == RunState.PAUSED:
         found.append(_paused(progress))
-    if run.state == RunState.SCHEDULED:
+    if run.state == RunState.SCHEDULED and run.starts_at <= now:
+        found.append(_("It starts in a moment: the audience is being counted."))
+    elif run.state == RunState.SCHEDULED:
         at = {"time": words.moment(run.starts_at, workspace, now=now)}
         found.append(_("It starts on %(time)s. Nobody is counted before.") % at)
     if run.state == RunState.PLANNING:

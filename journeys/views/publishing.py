@@ -39,8 +39,8 @@ class Gap:
 
     sentence: str
     step_name: str
-    step: str = ""  # Its key; empty for what concerns the journey as a whole.
-    field: str = ""
+    step: str  # Its key.
+    field: str
 
 
 @require_http_methods(["GET", "POST"])
@@ -111,7 +111,8 @@ def _show(
         "journey": journey,
         "review": review,
         "number": number,
-        "gaps": [_gap(problem, document) for problem in review.problems],
+        "hindrances": [each.sentence for each in review.problems if each.step is None],
+        "gaps": [_gap(each, document) for each in review.problems if each.step],
         "start": components.of(document.start).summary(document.start, loaded)
         if document.start
         else "",
@@ -191,10 +192,7 @@ def _filled(counts: Mapping[tuple[str, str], int], config: WebhookConfig) -> lis
 
 
 def _gap(problem: Problem, document: Document) -> Gap:
-    step = document.step(problem.step) if problem.step else None
-    if step is None:
-        return Gap(problem.sentence, "")
+    step = next(step for step in document if step.key == problem.step)
     kind, colon, name = problem.field.partition(":")
     field = field_name(name) if kind == "parameter" and colon else problem.field
-    name_shown = step.name or str(components.of(step).label)
-    return Gap(problem.sentence, name_shown, str(step.key), field)
+    return Gap(problem.sentence, step.name or str(components.of(step).label), str(step.key), field)

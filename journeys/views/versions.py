@@ -1,11 +1,11 @@
 """The versions of a journey: who published what and when, and what differs from the one before."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from journeys import components, forms, listing
@@ -16,7 +16,12 @@ from journeys.views.access import get_journey, may
 from workspaces.points import Point
 from workspaces.views import WorkspaceRequest, workspace_view
 
-SHOWN = 50
+SHOWN: Final = 50
+# Parts of a config that stand in the panel under no field of their own.
+_WITHOUT_FIELD: Final = {
+    "variables": gettext_lazy("Variables"),
+    "conditions": gettext_lazy("Conditions"),
+}
 
 
 @require_GET
@@ -85,13 +90,13 @@ def _fields(before: Step, after: Step) -> list[str]:
     if before.component != after.component:
         return [_("how people enter")]
     labels = forms.of(after).base_fields
-    found = {}
+    found: dict[str, None] = {}
     for place in differences(before, after.name, after.config):
         kind, colon, parameter = place.partition(":")
         if kind == "parameter" and colon:
             found[parameter] = None
-        elif place in labels and labels[place].label:
-            found[str(labels[place].label)] = None
+        elif place in _WITHOUT_FIELD:
+            found[str(_WITHOUT_FIELD[place])] = None
         else:
-            found[capfirst(place.replace("_", " "))] = None
+            found[str(labels[place].label)] = None
     return list(found)

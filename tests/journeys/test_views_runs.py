@@ -1,7 +1,9 @@
 """Publishing, and what is done to a run: status codes, gates, counts, sentences."""
 
+import time
 from datetime import timedelta
-from typing import Any
+from typing import Final
+from uuid import UUID
 
 import pytest
 from django.core import signing
@@ -13,12 +15,18 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 from journeys import drafts, publishing, runner
 from journeys.choices import JourneyState
 from journeys.components.audience import When
+from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
-from tests.factories import make_administrator, make_workspace
+from tests.factories import make_administrator, make_member, make_workspace
+from tests.identity.factories import make_data_source, make_identifier, make_profile
 from tests.journeys.factories import Scene, make_purchase, make_scene
-from webhooks.models import MemberGrant
+from webhooks.models import Chunk, MemberGrant, Plan
+from workspaces.points import Point
 
 pytestmark = pytest.mark.django_db
+
+HTMX: Final = {"HX-Request": "true"}
+NUMBERS_QUERIES: Final = 22
 
 
 @pytest.fixture
@@ -71,11 +79,366 @@ def test_the_review_counts_and_its_button_names_the_act(member: Client, scene: S
 def test_publishing_leads_to_the_run(member: Client, scene: Scene) -> None:
     journey = scene.journey()
 
-    answer = member.post(
-        url("publish", journey), {"seen": seen(member, journey)}, headers={"HX-Request": "true"}
-    )
+    answer = member.post(url("publish", journey), {"seen": seen(member, journey)}, headers=HTMX)
 
     assert answer.status_code == 200
     assert answer.headers["HX-Redirect"] == url("run", journey, journey.runs.get().pk)
     journey.refresh_from_db()
     assert journey.state == JourneyState.RUNNING
+
+
+def test_what_is_missing_is_a_list_that_leads_to_the_fields(member: Client, scene: Scene) -> None:
+    journey = scene.journey(audiences=(), steps=[scene.config(values={"content": ""})])
+    step = journey.draft["steps"][0]["key"]
+
+    shown = member.get(url("publish", journey), {"count": ""}).content.decode()
+
+    assert "2 things are missing" in shown
+    assert "Choose at least one audience." in shown
+    assert f'data-open-step="{step}"' in shown
+    assert f'data-field="{field_name("content")}"' in shown
+    assert 'type="submit"' not in shown
+
+
+def test_a_draft_that_lacks_something_is_not_published(member: Client, scene: Scene) -> None:
+    journey = scene.journey()
+    token = seen(member, journey)
+    MemberGrant.objects.filter(user=scene.member).delete()
+
+    answer = member.post(url("publish", journey), {"seen": token})
+
+    assert answer.status_code == 422
+    assert "The usage permission for this webhook is missing." in answer.content.decode()
+    assert not journey.runs.exists()
+
+
+def test_the_number_is_typed_above_the_workspaces_limit(member: Client, scene: Scene) -> None:
+    scene.workspace.confirm_above = 1
+    scene.workspace.save()
+    journey = scene.journey()
+    token = seen(member, journey)
+
+    for wrong in ("", "3", "22"):
+        refused = member.post(url("publish", journey), {"seen": token, "number": wrong})
+        assert refused.status_code == 422
+        assert "Type 2, the number of people, to confirm." in refused.content.decode()
+    assert not journey.runs.exists()
+
+    assert member.post(url("publish", journey), {"seen": token, "number": " 2 "}).status_code == 302
+    assert journey.runs.count() == 1
+
+
+def test_numbers_older_than_five_minutes_are_counted_again(
+    member: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journey = scene.journey()
+    token = seen(member, journey)
+    later = time.time() + 301
+    monkeypatch.setattr("django.core.signing.time.time", lambda: later)
+
+    answer = member.post(url("publish", journey), {"seen": token})
+
+    assert answer.status_code == 409
+    assert "These were counted just now." in answer.content.decode()
+    assert "Send to 2 people" in answer.content.decode()
+    assert not journey.runs.exists()
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", signing.dumps({"journey": 1})])
+def test_only_what_was_shown_is_published(member: Client, scene: Scene, token: str) -> None:
+    journey = scene.journey()
+
+    assert member.post(url("publish", journey), {"seen": token}).status_code == 409
+    assert not journey.runs.exists()
+
+
+def test_the_review_of_another_journey_publishes_nothing(member: Client, scene: Scene) -> None:
+    journey, other = scene.journey(), scene.journey()
+
+    assert member.post(url("publish", other), {"seen": seen(member, journey)}).status_code == 409
+    assert not Run.objects.exists()
+
+
+def test_a_draft_that_somebody_changed_meanwhile_is_shown_again(
+    member: Client, scene: Scene
+) -> None:
+    journey = scene.journey()
+    token = seen(member, journey)
+    drafts.rename(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=scene.member,
+        name="Goodbye",
+        now=timezone.now(),
+    )
+
+    answer = member.post(url("publish", journey), {"seen": token})
+
+    assert answer.status_code == 409
+    assert "changed this journey at" in answer.content.decode()
+    assert not journey.runs.exists()
+
+
+def test_a_start_at_a_time_names_it_with_the_zone(member: Client, scene: Scene) -> None:
+    at = timezone.now() + timedelta(days=1)
+    journey = scene.journey(when=When.AT, at=at)
+
+    shown = member.get(url("publish", journey), {"count": ""}).content.decode()
+
+    local = timezone.localtime(at, scene.workspace.zone)
+    zone = scene.workspace.time_zone
+    assert f"Start on {local.day} {local:%b}, {local:%H:%M} ({zone})" in shown
+
+
+def test_an_event_journey_starts_listening(member: Client, scene: Scene) -> None:
+    journey = scene.event_journey(make_purchase(scene))
+
+    review = member.get(url("publish", journey), {"count": ""}).content.decode()
+    member.post(url("publish", journey), {"seen": seen(member, journey)})
+    run = member.get(url("run", journey, journey.runs.get().pk)).content.decode()
+
+    assert "Start listening" in review
+    assert "Listening for" in run
+    assert "0 people have entered" in run
+
+
+def test_who_may_edit_and_not_publish_sees_no_review(client: Client, scene: Scene) -> None:
+    journey = scene.journey()
+    client.force_login(make_member(scene.workspace, points=[Point.AUTOMATED_MARKETING]))
+
+    assert client.get(url("publish", journey)).status_code == 403
+    assert client.post(url("publish", journey), {"seen": "x"}).status_code == 403
+
+
+# --- The run --------------------------------------------------------------------------------------
+
+
+def test_the_run_says_why_people_were_skipped(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+    plan = Plan.objects.get(run_id=run.pk)
+    tallies = {"skipped:no_id": 1, "default:content:name": 1, "dead:rejected": 1}
+    plan.chunks.update(queued=0, unsent=0, delivered=1, dead=1, skipped=1, tallies=tallies)
+
+    shown = member.get(url("run", run.journey, run.pk)).content.decode()
+
+    assert "3 of 3 people done" in shown
+    assert "No MOBILE known in any data source." in shown
+    assert "The other system refused the request." in shown
+    assert "“Member”" in shown
+
+
+def test_the_numbers_come_alone_and_end_when_the_run_does(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    address = url("run_numbers", run.journey, run.pk)
+
+    while_it_goes = member.get(address, {"known": "running.scheduled"}).content.decode()
+    Run.objects.update(state="finished", ended_at=timezone.now(), started_at=timezone.now())
+    Journey.objects.update(state="finished")
+    after = member.get(address, {"known": "running.scheduled"}).content.decode()
+
+    assert "<html" not in while_it_goes
+    assert "every 2s" in while_it_goes
+    assert "hx-swap-oob" not in while_it_goes
+    assert "every 2s" not in after
+    assert 'id="run-actions" hx-swap-oob="true"' in after
+
+
+def test_the_numbers_cost_as_many_queries_for_many_chunks(
+    member: Client, scene: Scene, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+    member.get(url("run_numbers", run.journey, run.pk))
+    chunk = Chunk.objects.get()
+    for number in range(1, 40):
+        chunk.pk, chunk.number = None, chunk.number + number * 10
+        chunk.save()
+
+    with django_assert_max_num_queries(NUMBERS_QUERIES):
+        member.get(url("run_numbers", run.journey, run.pk))
+
+
+def test_people_keep_their_place_while_it_is_paused(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+
+    paused = member.post(url("pause", run.journey), headers=HTMX)
+    shown = member.get(url("run", run.journey, run.pk)).content.decode()
+
+    assert paused.status_code == 204
+    assert "run-changed" in paused.headers["HX-Trigger"]
+    assert "Paused. Nobody is sent to; 3 people keep their place." in shown
+    assert member.post(url("pause", run.journey), headers=HTMX).status_code == 422
+    assert member.post(url("resume", run.journey)).status_code == 302
+    assert member.post(url("resume", run.journey), headers=HTMX).status_code == 422
+
+
+def test_resuming_needs_both_gates_and_names_the_missing_one(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    member.post(url("pause", run.journey))
+    MemberGrant.objects.filter(user=scene.member).delete()
+
+    answer = member.post(url("resume", run.journey), headers=HTMX)
+
+    assert answer.status_code == 403
+    assert "usage permission" in answer.headers["HX-Trigger"]
+    run.journey.refresh_from_db()
+    assert run.journey.state == JourneyState.PAUSED
+
+
+def test_a_stop_asks_what_becomes_of_those_inside(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+
+    asked = member.get(url("stop", run.journey)).content.decode()
+    undecided = member.post(url("stop", run.journey), {"inside": "both"})
+    stopped = member.post(url("stop", run.journey), {"inside": "take_out"}, headers=HTMX)
+
+    assert "3 people are still inside" in asked
+    assert "Finish 3 people inside" in asked
+    assert "Take 3 people out" in asked
+    assert undecided.status_code == 422
+    assert "Choose what becomes of the people inside." in undecided.content.decode()
+    assert stopped.status_code == 204
+    run.refresh_from_db()
+    assert run.state == "stopped"
+
+
+@pytest.mark.parametrize("name", ["pause", "resume", "stop"])
+def test_only_who_may_publish_pauses_resumes_and_stops(
+    client: Client, scene: Scene, name: str
+) -> None:
+    run = publish(scene)
+    client.force_login(make_member(scene.workspace, points=[Point.AUTOMATED_MARKETING]))
+
+    assert client.post(url(name, run.journey), {"inside": "finish"}).status_code == 403
+    assert "Pause" not in client.get(url("run", run.journey, run.pk)).content.decode()
+
+
+# --- One person -----------------------------------------------------------------------------------
+
+
+def test_one_person_is_found_by_any_id_the_verdict_first(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+
+    answer = member.post(url("person", run.journey, run.pk), {"id": "san@example.com"})
+
+    shown = answer.content.decode()
+    assert answer.status_code == 200
+    assert "it will be sent soon." in shown
+    assert shown.index("verdict") < shown.index("Version 1 was published.")
+
+
+def test_ids_are_masked_for_who_may_not_see_them(client: Client, scene: Scene) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+    address = url("person", run.journey, run.pk)
+
+    client.force_login(make_member(scene.workspace, points=[Point.VIEW_DELIVERIES]))
+    masked = client.post(address, {"id": "san@example.com"}).content.decode()
+    seeing = [Point.VIEW_DELIVERIES, Point.VIEW_PROFILES]
+    client.force_login(make_member(scene.workspace, points=seeing))
+    clear = client.post(address, {"id": "san@example.com"}).content.decode()
+
+    assert "13800000001" not in masked
+    assert "138****0001" in masked
+    assert "13800000001" in clear
+
+
+@pytest.mark.parametrize("typed", ["", " ", "1" * 501])
+def test_a_whole_id_has_to_be_typed(member: Client, scene: Scene, typed: str) -> None:
+    run = publish(scene)
+
+    answer = member.post(url("person", run.journey, run.pk), {"id": typed})
+
+    assert answer.status_code == 422
+    assert "Enter the whole ID of one person." in answer.content.decode()
+
+
+def test_nobody_of_another_tenant_is_found(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    other = make_workspace()
+    source, email = make_data_source(other), other.id_types.get(code="EMAIL")
+    make_identifier(make_profile(other), email, "x@example.com", source=source)
+
+    answer = member.post(url("person", run.journey, run.pk), {"id": "x@example.com"})
+
+    assert "Nobody has this ID." in answer.content.decode()
+
+
+def test_finding_people_needs_its_own_right(client: Client, scene: Scene) -> None:
+    run = publish(scene)
+    client.force_login(make_member(scene.workspace, points=[Point.PUBLISH_JOURNEYS]))
+
+    assert client.post(url("person", run.journey, run.pk), {"id": "1"}).status_code == 403
+    assert "Find a person" not in client.get(url("run", run.journey, run.pk)).content.decode()
+
+
+# --- Versions and tenants -------------------------------------------------------------------------
+
+
+def test_the_versions_say_what_was_changed(member: Client, scene: Scene) -> None:
+    journey = scene.event_journey(make_purchase(scene))
+    publish(scene, journey)
+    step = journey.draft["steps"][0]
+    changed = {**step["config"], "values": {"content": "Hello"}, "variables": {}}
+    drafts.save_step(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=scene.member,
+        key=UUID(step["key"]),
+        name="Greeting",
+        config=changed,
+        now=timezone.now(),
+    )
+    unpublished = member.get(url("versions", journey)).content.decode()
+    publish(scene, journey)
+    published = member.get(url("versions", journey)).content.decode()
+
+    assert "Changed in the draft since" in unpublished
+    assert "“Greeting” is changed: Step name, Variables, content" in unpublished
+    assert "Changed in the draft since" not in published
+    assert "Version 2" in published
+    assert "“Greeting” is changed: Step name, Variables, content" in published
+
+
+@pytest.mark.parametrize(
+    ("name", "verb", "arguments"),
+    [
+        ("publish", "get", ()),
+        ("publish", "post", ()),
+        ("pause", "post", ()),
+        ("resume", "post", ()),
+        ("stop", "get", ()),
+        ("stop", "post", ()),
+        ("versions", "get", ()),
+        ("rename", "post", ()),
+        ("duplicate", "post", ()),
+        ("archive", "post", ()),
+        ("run", "get", ("run",)),
+        ("run_numbers", "get", ("run",)),
+        ("person", "post", ("run",)),
+    ],
+)
+def test_another_tenants_journey_is_as_if_there_were_none(
+    client: Client, scene: Scene, name: str, verb: str, arguments: tuple[str, ...]
+) -> None:
+    run = publish(scene)
+    away = make_workspace()
+    client.force_login(make_administrator(away))
+    address = reverse(
+        f"journeys:{name}", args=[away.slug, run.journey_id, *[run.pk for _ in arguments]]
+    )
+
+    assert getattr(client, verb)(address).status_code == 404
+    assert (
+        getattr(client, verb)(url(name, run.journey, *[run.pk] * len(arguments))).status_code == 404
+    )
+
+
+def test_a_run_is_found_under_its_own_journey_alone(member: Client, scene: Scene) -> None:
+    run, other = publish(scene), scene.journey()
+
+    assert member.get(url("run", other, run.pk)).status_code == 404
