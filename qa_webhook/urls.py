@@ -12,6 +12,7 @@ urlpatterns = [
     path("accounts/", include("workspaces.account_urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("identity.api.urls")),
+    path("api/v1/", include("webhooks.api.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path(
         "api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"

@@ -190,6 +190,8 @@ CALLERS: Final = ("key", "unscoped", "revoked", "foreign", "none")
 API: tuple[Row, ...] = (
     # An empty body: who gets this far is told what is missing.
     post("api_events", (400, 403, 401, 400, 401)),
+    # The webhook's own receipt key and nothing else opens it.
+    post("api_receipts", (401, 401, 401, 401, 401), "public id"),
 )
 
 
@@ -276,6 +278,7 @@ def _values(home: Workspace, visitors: dict[str, User | None]) -> dict[str, Any]
         "notice": administrator.notices.get().pk,
         "invitation": invitation.membership.pk,
         "webhook": webhook.pk,
+        "public id": webhook.public_id,
         "secret": secret.pk,
         "member": "member",
         "grant": granting.grants_of(webhook)[0].pk,

@@ -55,7 +55,7 @@ def write_configuration(
             "secrets": keys.signing_secrets(webhook, now=now),
             "template": webhook.content_template,
             "receipts": {
-                "url": site_url + reverse("webhooks:receipts", args=[webhook.public_id]),
+                "url": site_url + reverse("api_receipts", args=[webhook.public_id]),
                 "key": keys.reveal(keys.valid(webhook, SecretKind.RECEIPT, now=now)[0]),
                 "code": "delivered",
             },

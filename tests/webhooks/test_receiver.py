@@ -347,7 +347,7 @@ def test_one_signed_receipt_for_each_accepted_delivery() -> None:
         items = []
         for entry in console.entries("/api/coupons/receipts/"):
             assert verify([key], entry.headers, entry.body, now=time.time())
-            items += json.loads(entry.body)["items"]
+            items += json.loads(entry.body)["receipts"]
     assert [(item["delivery_id"], item["code"]) for item in items] == [
         ("dlv_a", "received"),
         ("dlv_b", "received"),
@@ -364,7 +364,7 @@ def test_receipts_go_in_thousands_with_a_plain_key_and_are_tried_again() -> None
             requests.post(receiver.url("/x"), data=message(*ids), timeout=5)
         # Stopping reports what was left.
         entries = [entry for entry in console.entries("/r") if entry.status == 200 and entry.body]
-        sizes = [len(json.loads(entry.body)["items"]) for entry in entries]
+        sizes = [len(json.loads(entry.body)["receipts"]) for entry in entries]
 
     assert all(entry.headers["authorization"] == "Bearer plain" for entry in entries)
     assert sizes[-2:] == [1_000, 500] or sorted(sizes) == [500, 1_000, 1_000]

@@ -98,7 +98,7 @@ class ReceiptSender:
         return True
 
     def _report(self, target: Target, items: list[dict[str, str]]) -> None:
-        body = json.dumps({"items": items}).encode()
+        body = json.dumps({"receipts": items}).encode()
         message_id = f"rcp_{uuid.uuid4().hex}"
         try:
             for attempt in range(TRIES):
