@@ -25,6 +25,7 @@ from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.utils.translation import override
 
+from identity.conditions import OPERATORS
 from journeys.choices import JourneyState, RunState
 from webhooks.answers import reason_sentence
 from webhooks.choices import DeliveryState
@@ -306,6 +307,15 @@ def test_the_wire_formats_delays_are_the_schedule() -> None:
     for page in ("reference/wire-format.md", "how-to/receive-webhooks.md"):
         text = " ".join(text_of(f"docs/{page}").split())
         assert "5 s, 30 s, 2 min, 10 min, 30 min, 2 h, 5 h and 10 h" in text
+
+
+def test_operators_of_rules_are_listed() -> None:
+    text = text_of("docs/how-to/import-people.md")
+    rows = [
+        f"| {kind} | " + ", ".join(f"`{operator}`" for operator in operators) + " |"
+        for kind, operators in OPERATORS.items()
+    ]
+    assert [row for row in rows if row not in text] == []
 
 
 def test_scopes_are_listed() -> None:
