@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,32 +116,40 @@ class TestSharing:
         assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
 
     def test_the_last_of_two_stops(self, environment: dict[str, str], tmp_path: Path) -> None:
-        long = subprocess.Popen(
-            [sys.executable, MANAGE, "dbshell", "--", "-c", "SELECT pg_sleep(3)"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        _until(lambda: _runs(tmp_path))
-        assert _manage(environment, "dbshell", "--", "-c", "SELECT 1").returncode == 0
+        first, second = _user(environment), _user(environment)
 
+        first.communicate("done\n", timeout=60)
         assert _runs(tmp_path)
-        assert long.wait(30) == 0
+
+        second.communicate("done\n", timeout=60)
+        assert not _runs(tmp_path)
 
     def test_after_a_kill_the_next_one_tidies_up(
         self, environment: dict[str, str], tmp_path: Path
     ) -> None:
-        killed = subprocess.Popen(
-            [sys.executable, MANAGE, "dbshell", "--", "-c", "SELECT pg_sleep(60)"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            process_group=0,
-        )
-        _until(lambda: _runs(tmp_path))
-        os.killpg(killed.pid, 9)
-        killed.wait()
+        killed = _user(environment)
+        killed.kill()
+        killed.communicate(timeout=60)
         assert _runs(tmp_path)
 
-        assert _manage(environment, "dbshell", "--", "-c", "SELECT 1").returncode == 0
+        _user(environment).communicate("done\n", timeout=60)
+        assert not _runs(tmp_path)
+
+
+def _user(environment: dict[str, str]) -> "subprocess.Popen[str]":
+    """A process that uses the services until it reads a line."""
+    code = "from qa_webhook import embedded; embedded.acquire(); print('up', flush=True); input()"
+    user = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=local.BASE_DIR,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert user.stdout
+    assert user.stdout.readline() == "up\n"
+    return user
 
 
 def _manage(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -160,11 +167,3 @@ def _manage(environment: dict[str, str], *arguments: str) -> "subprocess.Complet
 def _runs(directory: Path) -> bool:
     pid_file = directory / "postgres" / "postmaster.pid"
     return pid_file.exists() and "ready" in pid_file.read_text()
-
-
-def _until(condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
