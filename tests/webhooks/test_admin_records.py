@@ -21,7 +21,7 @@ from tests.webhooks.factories import (
 from webhooks import plans
 from webhooks.choices import DeliveryState, StateByte
 from webhooks.ids import DeliveryIds
-from webhooks.models import Chunk, Delivery, Plan, Receipt, Redelivery, Webhook
+from webhooks.models import Chunk, Delivery, Message, Plan, Receipt, Redelivery, Webhook
 from workspaces import roles
 from workspaces.models import User, Workspace
 from workspaces.points import Point
@@ -44,6 +44,10 @@ def webhook(workspace: Workspace) -> Webhook:
 
 @pytest.fixture
 def plan(webhook: Webhook) -> Plan:
+    return make_plan(webhook)
+
+
+def make_plan(webhook: Webhook) -> Plan:
     revision = webhook.revisions.get()
     definition = plans.define(
         revision=revision,
@@ -53,7 +57,7 @@ def plan(webhook: Webhook) -> Plan:
     )
     return plans.create(
         revision=revision,
-        run_id=1,
+        run_id=webhook.pk,
         step_key=str(uuid.uuid4()),
         definition=definition,
         labels={"journey": "Welcome"},
@@ -271,3 +275,58 @@ def test_receipts_are_listed_with_the_newest_first(client: Client, plan: Plan) -
     found = client.get("/admin/webhooks/receipt/").context["cl"].result_list
 
     assert [row.code for row in found] == ["404", "200"]
+
+
+def make_messages(plan: Plan, count: int) -> None:
+    chunk = plan.chunks.first()
+    assert chunk is not None
+    shared = {"workspace": plan.workspace, "webhook": plan.webhook, "plan": plan, "chunk": chunk}
+    Message.objects.bulk_create(
+        Message(
+            id=f"msg_{plan.pk}_{number:04}",
+            day=NOW.date(),
+            delivery_ids=[f"dlv_{number}"],
+            positions=[0],
+            body=b"{}",
+            due_at=NOW + timedelta(seconds=number // 3),
+            **shared,
+        )
+        for number in range(count)
+    )
+
+
+def test_waiting_messages_of_all_webhooks_come_in_the_order_they_are_due(
+    client: Client, plan: Plan
+) -> None:
+    make_deliveries(plan, 1)
+    make_messages(plan, 150)
+    other = make_plan(make_webhook(plan.workspace, parameters=[{"name": "content"}]))
+    make_deliveries(other, 1)
+    make_messages(other, 90)
+    foreign = make_plan(make_webhook(make_workspace(), parameters=[{"name": "content"}]))
+    make_deliveries(foreign, 1)
+    make_messages(foreign, 5)
+    login(client, make_administrator(plan.workspace))
+    seen: list[Message] = []
+
+    url = "/admin/webhooks/message/"
+    while url:
+        changes = client.get(url).context["cl"]
+        seen += changes.result_list
+        url = "/admin/webhooks/message/" + changes.next_link if changes.next_link else ""
+
+    assert len({row.pk for row in seen}) == 240
+    assert [(row.due_at, row.pk) for row in seen] == sorted((row.due_at, row.pk) for row in seen)
+
+
+@pytest.mark.parametrize("model", ["delivery", "message", "receipt", "redelivery"])
+@pytest.mark.parametrize("after", ["x", "x~y", "2026-11-24", "1e9", "~"])
+def test_a_place_that_no_link_says_is_the_first_page(
+    client: Client, plan: Plan, model: str, after: str
+) -> None:
+    make_deliveries(plan, 1)
+    login(client, make_administrator(plan.workspace))
+
+    response = client.get(f"/admin/webhooks/{model}/", {"after": after})
+
+    assert response.status_code == 200

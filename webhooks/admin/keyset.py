@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 AFTER_VAR = "after"
-_SEPARATOR = "~"
+SEPARATOR = "~"
 
 
 class KeysetChangeList(ChangeList):
@@ -43,7 +44,7 @@ class KeysetChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         size = self.list_per_page
-        rows = list(self._from_place()[: size + 1])
+        rows = self.read(request, size + 1)
         self.result_list = rows[:size]
         self.result_count = len(self.result_list)
         self.full_result_count = None
@@ -56,23 +57,37 @@ class KeysetChangeList(ChangeList):
         if self.after:
             self.first_link = self.get_query_string({})
 
+    def read(self, request: HttpRequest, limit: int) -> list[Any]:
+        """Return the first rows from the place on; a subclass may know a faster way."""
+        return list(self._from_place()[:limit])
+
     def _place_of(self, row: Any) -> str:
         if not self.moment:
             return str(row.pk)
-        return f"{getattr(row, self.moment).isoformat()}{_SEPARATOR}{row.pk}"
+        return f"{getattr(row, self.moment).isoformat()}{SEPARATOR}{row.pk}"
+
+    def place(self) -> tuple[datetime | None, Any] | None:
+        """Return the time and the key where the page starts; None for the first page.
+
+        What nobody's link says reads as the first page.
+        """
+        moment, separator, key = self.after.rpartition(SEPARATOR)
+        try:
+            at = datetime.fromisoformat(moment) if self.moment else None
+            found = self.model._meta.pk.to_python(key)
+        except (ValueError, ValidationError):
+            return None
+        return (at, found) if self.after and bool(separator) == bool(self.moment) else None
 
     def _from_place(self) -> QuerySet[Any]:
         found: QuerySet[Any] = self.queryset
-        if not self.after:
+        place = self.place()
+        if place is None:
             return found
-        if not self.moment:
-            return found.filter(**{"pk__lt" if self.newest_first else "pk__gt": self.after})
-        moment, _separator, key = self.after.partition(_SEPARATOR)
-        try:
-            at = datetime.fromisoformat(moment)
-        except ValueError:
-            return found
+        at, key = place
         beyond = "lt" if self.newest_first else "gt"
+        if not self.moment:
+            return found.filter(**{f"pk__{beyond}": key})
         # The first condition is what an index can start from, the second tells equal times apart.
         return found.filter(**{f"{self.moment}__{beyond}e": at}).filter(
             Q(**{f"{self.moment}__{beyond}": at}) | Q(pk__gt=key)

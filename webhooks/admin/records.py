@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -51,8 +52,39 @@ class RecentFirst(KeysetChangeList):
 
 
 class DueFirst(KeysetChangeList):
+    """Waiting messages are indexed by webhook: the first of each are read, then merged."""
+
     moment = "due_at"
     newest_first = False
+
+    def read(self, request: HttpRequest, limit: int) -> list[Any]:
+        if "webhook" in self.filter_params or self.query:
+            return super().read(request, limit)
+        workspace = self.model_admin.workspace_of(request)  # type: ignore[attr-defined] # ours
+        due_at, key = self.place() or (None, "")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _FIRST_DUE,
+                {
+                    "workspace": workspace.pk if workspace else 0,
+                    "due_at": due_at or "-infinity",
+                    "key": key,
+                    "limit": limit,
+                },
+            )
+            found = [pk for (pk,) in cursor.fetchall()]
+        return list(self.queryset.filter(pk__in=found))
+
+
+_FIRST_DUE = """
+SELECT m.id FROM webhooks_webhook w
+CROSS JOIN LATERAL (
+    SELECT id, due_at FROM webhooks_message
+    WHERE webhook_id = w.id AND due_at >= %(due_at)s AND (due_at > %(due_at)s OR id > %(key)s)
+    ORDER BY due_at, id LIMIT %(limit)s
+) m
+WHERE w.workspace_id = %(workspace)s ORDER BY m.due_at, m.id LIMIT %(limit)s
+"""
 
 
 class ByKey(KeysetChangeList):
