@@ -192,7 +192,8 @@ class AudienceAdmin(DataAdmin):
             raise PermissionDenied
         if audience.kind != AudienceKind.LIST:
             raise Http404
-        form = AudienceFileForm(request.POST or None, request.FILES or None, audience=audience)
+        sent = (request.POST, request.FILES) if request.method == "POST" else (None, None)
+        form = AudienceFileForm(*sent, audience=audience)
         report: ImportReport | None = None
         if form.is_valid():
             try:
