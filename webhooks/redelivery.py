@@ -120,7 +120,7 @@ def order(
     return job
 
 
-def work(*, now: datetime | None = None) -> int:
+def work(*, now: datetime | None = None, limit: int = PEOPLE_AT_ONCE) -> int:
     """Queue the next deliveries of the oldest open job; return how many people.
 
     Called by every sender each second; a job is in one hand at a time, and where it stands
@@ -144,10 +144,10 @@ def work(*, now: datetime | None = None) -> int:
                 job.failure, job.finished_at = str(error)[:200], moment
                 job.save(update_fields=["failure", "finished_at"])
                 return 0
-        people, found, checkpoint = _queue_next(job, moment)
+        people, found, checkpoint = _queue_next(job, limit, moment)
         job.done += people
         job.checkpoint = checkpoint or job.checkpoint
-        job.finished_at = None if found == PEOPLE_AT_ONCE else moment
+        job.finished_at = None if found == limit else moment
         job.save(update_fields=["done", "checkpoint", "finished_at"])
     return people
 
@@ -174,11 +174,11 @@ def _values(workspace_id: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _queue_next(job: Redelivery, now: datetime) -> tuple[int, int, str]:
+def _queue_next(job: Redelivery, limit: int, now: datetime) -> tuple[int, int, str]:
     values = _values(job.workspace_id, job.selection) | {
         "day": ids.day_of(job.checkpoint) or date.min,
         "checkpoint": job.checkpoint,
-        "limit": PEOPLE_AT_ONCE,
+        "limit": limit,
     }
     with connection.cursor() as cursor:
         cursor.execute(_NEXT, values)
