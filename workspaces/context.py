@@ -16,13 +16,22 @@ from workspaces.points import Point
 
 
 class Entry(NamedTuple):
-    """One line of the navigation, for whoever holds one of the points."""
+    """One line of the navigation, for whoever holds one of the points.
+
+    A page of the set-up is offered to who may enter the set-up, and shows the current workspace.
+    """
 
     label: str | Promise
     icon: str
     url_name: str
     points: frozenset[Point]
 
+    @property
+    def in_setup(self) -> bool:
+        return self.url_name.startswith("admin:")
+
+
+_DATA: Final = frozenset({Point.MANAGE_DATA})
 
 NAVIGATION: Final = (
     Entry(
@@ -30,6 +39,15 @@ NAVIGATION: Final = (
         "route",
         "journeys:list",
         frozenset({Point.AUTOMATED_MARKETING, Point.PUBLISH_JOURNEYS, Point.VIEW_DELIVERIES}),
+    ),
+    Entry(gettext_lazy("People"), "users", "admin:identity_profile_changelist", _DATA),
+    Entry(gettext_lazy("Audiences"), "target-arrow", "admin:identity_audience_changelist", _DATA),
+    Entry(gettext_lazy("Events"), "bolt", "admin:identity_eventtype_changelist", _DATA),
+    Entry(
+        gettext_lazy("Deliveries"),
+        "send",
+        "admin:webhooks_delivery_changelist",
+        frozenset({Point.VIEW_DELIVERIES}),
     ),
 )
 
@@ -67,18 +85,26 @@ class Frame:
     def nav(self) -> list[dict[str, Any]]:
         if self.workspace is None:
             return []
-        found = [
-            (entry.label, entry.icon, reverse(entry.url_name, args=[self.workspace.slug]))
+        lines = [
+            (entry.label, entry.icon, self._address(entry, self.workspace))
             for entry in NAVIGATION
-            if entry.points & self.points
+            if entry.points & self.points and (self.admin_url or not entry.in_setup)
         ]
         if self.admin_url:
-            found.append((_("Set-up"), "settings", self.admin_url))
+            lines.append((_("Set-up"), "settings", self.admin_url))
         path = self._request.path
         return [
             {"label": label, "icon": icon, "url": url, "current": path.startswith(url)}
-            for label, icon, url in found
+            for label, icon, url in lines
         ]
+
+    def _address(self, entry: Entry, workspace: Workspace) -> str:
+        return reverse(entry.url_name, args=[] if entry.in_setup else [workspace.slug])
+
+    @property
+    def console_nav(self) -> list[dict[str, Any]]:
+        """Return the lines that lead out of the set-up, for the set-up's own header."""
+        return [item for item in self.nav if not item["url"].startswith(self.admin_url or "//")]
 
     @cached_property
     def admin_url(self) -> str:

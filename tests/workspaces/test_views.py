@@ -175,6 +175,32 @@ def test_a_workspace_that_was_left_is_not_entered_again() -> None:
     assert client.get("/admin/").context["current_workspace"] == first
 
 
+@pytest.mark.parametrize(
+    ("preset", "lines"),
+    [
+        (
+            Preset.ADMINISTRATOR,
+            ["Journeys", "People", "Audiences", "Events", "Deliveries", "Set-up"],
+        ),
+        (Preset.MARKETER, ["Journeys"]),
+        (Preset.ANALYST, ["Journeys"]),
+        (
+            Preset.DEVELOPER,
+            ["Journeys", "People", "Audiences", "Events", "Deliveries", "Set-up"],
+        ),
+    ],
+)
+def test_the_navigation_offers_what_may_be_used_and_all_of_it_opens(
+    preset: Preset, lines: list[str]
+) -> None:
+    client = logged_in(make_member(make_workspace(), preset))
+
+    nav = client.get("/settings/").context["frame"].nav
+
+    assert [item["label"] for item in nav] == lines
+    assert {client.get(item["url"]).status_code for item in nav} == {200}
+
+
 # -- The guard
 
 
