@@ -44,7 +44,7 @@ def journey_list(request: WorkspaceRequest) -> HttpResponse:
         "words": words,
         "state": state,
         "sort": sort,
-        "is_filtered": bool(words or state),
+        "is_first_use": not totals and not words,
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "under_way": UNDER_WAY,
     }

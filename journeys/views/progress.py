@@ -185,7 +185,7 @@ def waits(progress: Progress, *, now: datetime) -> list[str]:
         reason = {"reason": workspace.sending_stopped_reason}
         found.append(_("Sending is stopped in this workspace: %(reason)s") % reason)
     if run.state == RunState.PAUSED:
-        found.append(_paused(progress))
+        return [*found, _paused(progress)]
     if run.state == RunState.SCHEDULED and run.starts_at <= now:
         found.append(_("It starts in a moment: the audience is being counted."))
     elif run.state == RunState.SCHEDULED:
