@@ -157,6 +157,8 @@ def _environment(port: int, receiver_port: int) -> dict[str, str]:
         "LOG_FORMAT": os.environ.get("LOG_FORMAT", "console" if sys.stdout.isatty() else "json"),
         "PYTHONUNBUFFERED": "1",
     }
+    # In a terminal a line for every request hides those that matter.
+    environment.setdefault("LOG_LEVEL", "WARNING")
     environment.setdefault("SITE_URL", f"http://127.0.0.1:{port}")
     # On servers too the demo reaches its own receiver, and nothing else inside.
     environment.setdefault("EGRESS_ALLOW", f"127.0.0.1/32:{receiver_port}")
