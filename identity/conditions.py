@@ -42,7 +42,7 @@ def _compare(sign: str) -> Callable[[Column, Any], Fragment]:
     def build(column: Column, value: Any) -> Fragment:
         sql, params = _json(column)
         return (
-            f"(jsonb_typeof({sql}) = 'number' AND {sql} {sign} %s::jsonb)",
+            f"coalesce(jsonb_typeof({sql}) = 'number' AND {sql} {sign} %s::jsonb, false)",
             [*params, *params, json.dumps(value)],
         )
 

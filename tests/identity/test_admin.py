@@ -1,5 +1,6 @@
 """Identity in the set-up: what an administrator does there, and what stays as it is."""
 
+import json
 from typing import Any
 
 import pytest
@@ -304,7 +305,7 @@ def test_an_audience_of_rules_is_saved_only_with_rules_that_make_sense(
     client.post(url("audience", "add"), {**fields, "rules": RULES})
 
     assert "“match” must be “all” or “any”." in errors(refused)
-    assert home.audiences.get().rules["conditions"][0]["tag"] == "city"
+    assert home.audiences.get().rules == json.loads(RULES)
 
 
 def test_the_list_of_audiences_counts_each_list_in_one_query(
@@ -322,7 +323,8 @@ def test_the_list_of_audiences_counts_each_list_in_one_query(
         page = client.get(url("audience", "changelist"))
 
     assert len(many) == len(few)
-    assert [row.listed for row in page.context["cl"].result_list] == [3, 1, 1, 1, 1, 1]
+    sizes = [row.listed for row in page.context["cl"].result_list]
+    assert sorted(sizes) == [1, 1, 1, 1, 1, 3]
 
 
 def test_a_list_is_deleted_without_naming_everybody_in_it(client: Client, home: Workspace) -> None:
