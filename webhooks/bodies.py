@@ -23,7 +23,9 @@ from webhooks.rendering import (
     Rendered,
     SizeError,
     clean_name,
+    escape,
     name_problem,
+    parse,
 )
 
 MESSAGE_BYTES: Final = 8 * 1024 * 1024
@@ -460,6 +462,11 @@ def sample_binding(parameter: Mapping[str, Any]) -> Binding:
     is_wrong = (kind == ParameterType.NUMERIC and values.number_json(sample) is None) or (
         kind == ParameterType.DATE and values.moment_of(sample) is None
     )
+    if kind == ParameterType.TEXT and not parameter.get("is_constant"):
+        # An example may show a variable; here its name stands for a value.
+        sample = escape(
+            "".join(piece if isinstance(piece, str) else piece.name for piece in parse(sample))
+        )
     date_format = parameter.get("date_format") or ""
     return Binding(
         name=parameter["name"],

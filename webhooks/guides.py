@@ -319,11 +319,12 @@ def _receipts(webhook: Webhook, url: str) -> Section:
             Text(
                 _(
                     "When you know what became of a message, report it within %(days)d days, up "
-                    "to 1,000 in one call, signed like our own requests:"
+                    "to 1,000 in one call. Send the receipt key as a bearer token, or sign the "
+                    "request with it after Standard Webhooks."
                 )
                 % {"days": webhook.receipt_days}
             ),
-            Code("http", f"POST {url}"),
+            Code("http", f"POST {url}\nauthorization: Bearer whsec_…"),
             Code("json", _RECEIPTS),
             Table((_("Code"), _("Meaning")), codes),
         ),

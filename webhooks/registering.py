@@ -48,6 +48,15 @@ def settle(
     return None
 
 
+def make_missing_receipt_key(
+    *, webhook: Webhook, actor: "User | None", now: datetime
+) -> WebhookSecret | None:
+    """Make the key that receipts are reported under, when they are collected and there is none."""
+    if not webhook.receipts_enabled or webhook.secrets.filter(kind=SecretKind.RECEIPT).exists():
+        return None
+    return keys.make(webhook=webhook, kind=SecretKind.RECEIPT, actor=actor, now=now)[0]
+
+
 @transaction.atomic
 def duplicate(
     *, webhook: Webhook, actor: "User | None", now: datetime

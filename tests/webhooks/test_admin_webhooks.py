@@ -121,6 +121,22 @@ def test_a_registered_webhook_shows_its_key_once(console: Client, workspace: Wor
     assert (webhook.revision, webhook.created_by) == (1, User.objects.get(name="Administrator"))
 
 
+def test_the_receipt_key_is_shown_after_the_signing_key(
+    console: Client, workspace: Workspace
+) -> None:
+    fields = {"receipts_enabled": "on", "receipt_codes": "200: Coupon issued"}
+    response = console.post(ADD, typed(workspace, **fields))
+    webhook = Webhook.objects.get()
+    first, second = webhook.secrets.order_by("pk")
+    assert (first.kind, second.kind) == (SecretKind.SIGNING, SecretKind.RECEIPT)
+
+    stored = console.post(response["Location"])
+
+    assert stored["Location"] == reverse("admin:webhooks_webhook_key", args=[webhook.pk, second.pk])
+    assert keys.reveal(second) in console.get(stored["Location"]).content.decode()
+    assert console.post(stored["Location"])["Location"] == page_of(webhook)
+
+
 def test_another_administrator_does_not_see_the_key(console: Client, workspace: Workspace) -> None:
     response = console.post(ADD, typed(workspace))
     other = Client()
@@ -399,6 +415,19 @@ def test_a_test_send_on_the_page_shows_the_verdict(
     assert "no such member" in text
     assert "13800000000" not in text.partition("data-verdict")[2]
     assert TestSend.objects.get().accepted is False
+
+
+def test_an_example_with_a_variable_can_be_tested_and_drawn(
+    console: Client, workspace: Workspace
+) -> None:
+    webhook = make_webhook(
+        workspace, parameters=[{"name": "content", "example": "Dear ${name} Hello"}]
+    )
+
+    test = console.get(reverse("admin:webhooks_webhook_test", args=[webhook.pk]))
+
+    assert "Dear name Hello" in test.content.decode()
+    assert "Dear name Hello" in console.get(page_of(webhook)).content.decode()
 
 
 def test_a_wrong_test_id_is_said_at_its_field(console: Client, workspace: Workspace) -> None:

@@ -106,9 +106,10 @@ def around(
     }
 
 
-def show_once(request: HttpRequest, secret: WebhookSecret) -> None:
-    """Let this session see the key's page until somebody says “I have stored it”."""
-    request.session[SHOWN_ONCE] = [*request.session.get(SHOWN_ONCE, []), secret.pk]
+def show_once(request: HttpRequest, *secrets: WebhookSecret) -> None:
+    """Let this session see the keys' pages until somebody says “I have stored it”."""
+    shown = request.session.get(SHOWN_ONCE, [])
+    request.session[SHOWN_ONCE] = [*shown, *(secret.pk for secret in secrets)]
 
 
 # --- Keys -----------------------------------------------------------------------------------------
@@ -125,8 +126,13 @@ def key_page(
         raise Http404
     if request.method == "POST":
         keys.confirm_stored(secret=secret, actor=actor_of(request), now=timezone.now())
-        request.session[SHOWN_ONCE] = [each for each in shown if each != secret.pk]
+        left = [each for each in shown if each != secret.pk]
+        request.session[SHOWN_ONCE] = left
         query = "?test=1" if "test" in request.GET else ""
+        following = webhook.secrets.filter(pk__in=left, stored_at=None).order_by("pk").first()
+        if following:
+            url = reverse("admin:webhooks_webhook_key", args=[webhook.pk, following.pk])
+            return HttpResponseRedirect(url + query)
         return HttpResponseRedirect(_page_url(webhook) + query)
     context = {"secret": secret, "key": keys.reveal(secret), "title": _("New key")}
     response = _page(model_admin, request, webhook, "admin/webhooks/key.html", context)

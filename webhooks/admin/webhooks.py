@@ -164,8 +164,12 @@ class WebhookAdmin(WebhookColumns, ScopedModelAdmin):
         before = revisions.latest(webhook)
         super().save_related(request, form, formsets, change)
         made = registering.settle(webhook=webhook, actor=actor_of(request), now=timezone.now())
-        form.made_key = made[0] if made else None
-        webhook.made_key = form.made_key  # type: ignore[attr-defined] # for the response
+        receipt_key = registering.make_missing_receipt_key(
+            webhook=webhook, actor=actor_of(request), now=timezone.now()
+        )
+        webhook.made_keys = [  # type: ignore[attr-defined] # for the response
+            each for each in (made[0] if made else None, receipt_key) if each
+        ]
         form.difference = revisions.Difference()
         if before is None:
             return
@@ -192,17 +196,17 @@ class WebhookAdmin(WebhookColumns, ScopedModelAdmin):
         return self._to_page(request, obj)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        if obj.made_key or "_test" in request.POST:
+        if obj.made_keys or "_test" in request.POST:
             self.message_user(request, _("“%(name)s” is saved.") % {"name": obj.name})
             return self._to_page(request, obj)
         return super().response_change(request, obj)
 
     def _to_page(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Go to the webhook's page, by way of its new key; with the test open when asked for."""
+        """Go to the webhook's page, by way of its new keys; with the test open when asked for."""
         query = "?test=1" if "_test" in request.POST else ""
-        if obj.made_key:
-            pages.show_once(request, obj.made_key)
-            url = reverse("admin:webhooks_webhook_key", args=[obj.pk, obj.made_key.pk])
+        if obj.made_keys:
+            pages.show_once(request, *obj.made_keys)
+            url = reverse("admin:webhooks_webhook_key", args=[obj.pk, obj.made_keys[0].pk])
             return HttpResponseRedirect(url + query)
         return HttpResponseRedirect(reverse("admin:webhooks_webhook_change", args=[obj.pk]) + query)
 
