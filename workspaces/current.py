@@ -10,9 +10,11 @@ from django.utils import timezone, translation
 
 from workspaces import permissions
 from workspaces.models import Workspace
+from workspaces.permissions import Rights
 
 SESSION_KEY = "workspace"
 _ATTRIBUTE = "_current_workspace"
+_RIGHTS = "_workspace_rights"
 
 
 def workspace(request: HttpRequest) -> Workspace | None:
@@ -27,6 +29,14 @@ def workspace(request: HttpRequest) -> Workspace | None:
         setattr(request, _ATTRIBUTE, found or offered.first())
     found_workspace: Workspace | None = getattr(request, _ATTRIBUTE)
     return found_workspace
+
+
+def rights(request: HttpRequest) -> Rights:
+    """Return the visitor's rights, read once a request."""
+    if not hasattr(request, _RIGHTS):
+        setattr(request, _RIGHTS, permissions.rights_of(request.user))
+    found: Rights = getattr(request, _RIGHTS)
+    return found
 
 
 def enter(request: HttpRequest, entered: Workspace) -> None:

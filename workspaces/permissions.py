@@ -131,6 +131,13 @@ class Rights:
         held = {pk for pk, points in self.points.items() if point in points}
         return held | self.administered if point is not None else set(self.administered)
 
+    @property
+    def open_the_setup(self) -> bool:
+        """Tell whether any workspace has something in the set-up for the user."""
+        return bool(self.administered) or any(
+            points & SETUP_POINTS for points in self.points.values()
+        )
+
 
 def rights_of(user: Person) -> Rights:
     """Return the user's rights in every workspace: three queries, whatever their number."""
@@ -156,7 +163,7 @@ def may_enter_setup(user: Person) -> bool:
         return False
     if user.is_superuser or _headed(user).exists():
         return True
-    return any(points & SETUP_POINTS for points in rights_of(user).points.values())
+    return rights_of(user).open_the_setup
 
 
 def members_with(workspace: Workspace, point: Point) -> QuerySet[User]:

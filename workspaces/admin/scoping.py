@@ -8,18 +8,10 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 from workspaces import permissions
+from workspaces.current import rights
 from workspaces.models import Organization, User, Workspace
-from workspaces.permissions import Rights
 
-_RIGHTS = "_workspace_rights"
-
-
-def rights(request: HttpRequest) -> Rights:
-    """Return the visitor's rights, read once a request."""
-    if not hasattr(request, _RIGHTS):
-        setattr(request, _RIGHTS, permissions.rights_of(request.user))
-    found: Rights = getattr(request, _RIGHTS)
-    return found
+__all__ = ["follow", "lookup_of", "rights", "visible"]
 
 
 def visible(
