@@ -81,9 +81,11 @@ def page(context: BrowserContext) -> Iterator[Page]:
     opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on(
         "console",
-        lambda message: problems.append(f"{message.text} {message.location}")
-        if message.type == "error"
-        else None,
+        lambda message: (
+            problems.append(f"{message.text} {message.location}")
+            if message.type == "error"
+            else None
+        ),
     )
     yield opened
     assert problems == []
