@@ -316,6 +316,7 @@ LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
+FORMAT_MODULE_PATH = "qa_webhook.formats"
 TIME_ZONE = "UTC"
 
 # -- API -------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ import requests
 from django.utils import timezone
 
 from identity.models import IncomingEvent
-from journeys.demo import cdnow, drawing, people, targets, tenant
+from journeys.demo import cdnow, drawing, latency, people, targets, tenant
+from journeys.demo.latency import Latency
 from journeys.demo.people import Say, attributes_of
-from journeys.demo.tenant import CUSTOMER_ID, Tenant
+from journeys.demo.tenant import CUSTOMER_ID
 from journeys.models import Run
 from journeys.runs import progress_of
 from qa_webhook import local, scratch
@@ -55,13 +56,20 @@ class Figures:
     receipts: int = 0
     seconds: float = 0.0
     people_per_second: float = 0.0
+    latency: Latency | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        found = asdict(self)
+        if self.latency is None:
+            del found["latency"]
+        return found
 
 
-def run(*, senders: int, say: Say, watch: Watch) -> Figures:
+def run(*, senders: int, say: Say, watch: Watch, latencies: int = 0) -> Figures:
     """Load, publish, report events, wait for every receipt, and compare both ledgers.
+
+    Args:
+        latencies: so many purchases more are reported one by one at the end, to time them.
 
     Raises:
         DemoError: a process ended, the time is over, or the two ledgers disagree.
@@ -91,11 +99,20 @@ def run(*, senders: int, say: Say, watch: Watch) -> Figures:
                 drawing.coupons(made, webhooks, now=timezone.now()),
                 drawing.calls(made, webhooks, now=timezone.now()),
             ]
-            _report_events(made, site, now)
+            key = api_keys.create(
+                workspace=made.workspace, name="Shop", scopes=[Scope.EVENTS_WRITE], actor=None
+            ).secret
+            _report_events(key, site, now)
             _wait_until_sent(runs, check, watch)
             seconds = time.monotonic() - started
             stats = _wait_for_receipts(receiver, check)
-            return _figures(runs, stats, seconds)
+            figures = _figures(runs, stats, seconds)
+            if latencies:
+                say(f"Reporting {latencies} purchases one by one.")
+                figures.latency = latency.measure(
+                    made, key, site=site, receiver=receiver, count=latencies
+                )
+            return figures
 
 
 def _commands(
@@ -120,23 +137,26 @@ def _processes(
     """Run processes and end them; yield a check that none of them has ended by itself."""
     with tempfile.TemporaryFile("w+") as log:
         children = [
-            subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            (
+                " ".join(command),
+                subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT),
+            )
             for command in commands
         ]
 
         def check() -> None:
-            for child in children:
+            for command, child in children:
                 if child.poll() is not None:
                     log.seek(0)
                     tail = "".join(log.readlines()[-20:])
-                    raise DemoError(f"{' '.join(map(str, child.args))} ended:\n{tail}")
+                    raise DemoError(f"{command} ended:\n{tail}")
 
         try:
             yield check
         finally:
-            for child in children:
+            for _command, child in children:
                 child.terminate()
-            for child in children:
+            for _command, child in children:
                 try:
                     child.wait(20)
                 except subprocess.TimeoutExpired:
@@ -157,11 +177,8 @@ def _wait_until_ready(url: str, check: Callable[[], None]) -> None:
     raise DemoError(f"{url} did not answer within {READY_SECONDS:.0f} s.")
 
 
-def _report_events(made: Tenant, site: str, now: datetime) -> None:
+def _report_events(key: str, site: str, now: datetime) -> None:
     """Report the last days' purchases as the shop would: over HTTP, with an API key."""
-    key = api_keys.create(
-        workspace=made.workspace, name="Shop", scopes=[Scope.EVENTS_WRITE], actor=None
-    )
     items = [
         {
             "event_id": purchase.event_id,
@@ -177,7 +194,7 @@ def _report_events(made: Tenant, site: str, now: datetime) -> None:
         answer = requests.post(
             f"{site}/api/v1/events/",
             json={"events": items[start : start + EVENTS_A_CALL]},
-            headers={"Authorization": f"Bearer {key.secret}"},
+            headers={"Authorization": f"Bearer {key}"},
             timeout=30,
         )
         if not answer.ok:

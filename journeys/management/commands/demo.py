@@ -38,6 +38,14 @@ class Command(BaseCommand):
             "--senders", type=int, default=2, help="sender processes (default: %(default)s)"
         )
 
+        parser.add_argument(
+            "--latency",
+            type=int,
+            default=0,
+            metavar="N",
+            help="report N purchases more, one by one, and time each from accepted to received",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         as_json = options["json"]
         # disable=None: a bar in a terminal, silence in a log.
@@ -55,7 +63,9 @@ class Command(BaseCommand):
                 self.stdout.flush()
 
         try:
-            figures = running.run(senders=options["senders"], say=say, watch=watch)
+            figures = running.run(
+                senders=options["senders"], say=say, watch=watch, latencies=options["latency"]
+            )
         except DemoError as error:
             raise CommandError(str(error)) from None
         finally:
@@ -73,3 +83,6 @@ class Command(BaseCommand):
             if name == "skipped":
                 for reason, number in figures.skipped_by_reason.items():
                     self.stdout.write(f"{number:>12,}    {reason}")
+        if found := figures.latency:
+            self.stdout.write(f"{found.p50:>12.3f}  seconds from accepted event to request, median")
+            self.stdout.write(f"{found.p95:>12.3f}  seconds, 95th percentile of {found.events}")
