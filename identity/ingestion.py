@@ -19,6 +19,7 @@ from identity.importing.chunks import Chunk
 from identity.importing.events import OCCURRED_AT, EventImporter
 from identity.importing.report import ImportReport
 from identity.importing.times import stage_times
+from identity.mapping import TypesChangedError
 from identity.models import DataSource, IncomingEvent
 from workspaces.models import Workspace
 
@@ -92,6 +93,13 @@ def receive(*, workspace: Workspace, items: Sequence[Any], now: datetime) -> lis
     """
     if len(items) > MAX_ITEMS:
         raise ValueError(f"At most {MAX_ITEMS} events at a time, not {len(items)}.")
+    try:
+        return _receive(workspace, items, now)
+    except TypesChangedError:
+        return _receive(workspace, items, now)
+
+
+def _receive(workspace: Workspace, items: Sequence[Any], now: datetime) -> list[ItemResult]:
     source, _made = DataSource.objects.get_or_create(
         workspace=workspace, code=API_SOURCE, defaults={"name": "API"}
     )

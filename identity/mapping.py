@@ -20,6 +20,10 @@ from workspaces.models import Workspace
 AMBIGUOUS = -1
 
 
+class TypesChangedError(Exception):
+    """ID Mapping was set up differently after the importer looked; begin again."""
+
+
 @dataclass(slots=True)
 class Assigned:
     """What assigning a batch changed."""
@@ -62,9 +66,20 @@ class Mapper:
             self._collect(cursor)
             if records := self._undecided(cursor):
                 assigned = self._decide(cursor, records, now=now)
+        self._check_types(cursor)
         if lines:
             self._write_lines(cursor)
         return assigned
+
+    def _check_types(self, cursor: CursorWrapper) -> None:
+        """Under the lock nobody changes them any more: ``identity.id_typing`` takes it too."""
+        cursor.execute(
+            "SELECT id FROM identity_idtype WHERE workspace_id = %s AND in_mapping"
+            " ORDER BY priority",
+            [self.workspace.pk],
+        )
+        if [pk for (pk,) in cursor.fetchall()] != [id_type.pk for id_type in self.types]:
+            raise TypesChangedError
 
     def _assign_known(self, cursor: CursorWrapper) -> bool:
         """Find people together with other readers; False when somebody must be made or merged."""

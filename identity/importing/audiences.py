@@ -22,6 +22,7 @@ class AudienceImporter(Importer):
     """
 
     what = "audience"
+    writes_at_end = True
 
     def __init__(
         self,
@@ -37,6 +38,10 @@ class AudienceImporter(Importer):
         self.audience = audience
         self.replace = replace
         self._qaids = array("q")
+
+    @property
+    def subject(self) -> Audience:
+        return self.audience
 
     @property
     def creates_people(self) -> bool:

@@ -4,13 +4,14 @@ Whatever stops an import leaves whole chunks behind, and running it again does n
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from identity import staging
@@ -18,7 +19,7 @@ from identity.importing.chunks import Chunk, chunks
 from identity.importing.id_columns import IdColumns
 from identity.importing.reading import Table
 from identity.importing.report import ImportFileError, ImportReport, Reject, RejectSink
-from identity.mapping import AMBIGUOUS, Assigned, Mapper
+from identity.mapping import AMBIGUOUS, Assigned, Mapper, TypesChangedError
 from identity.models import DataSource, IdType
 from workspaces import audit
 from workspaces.choices import Via
@@ -39,6 +40,8 @@ class Importer:
     many_new: ClassVar[bool] = True
     # Whether the lines say more of their people than their IDs.
     needs_lines: ClassVar[bool] = True
+    # Whether nothing but people is written before the last line.
+    writes_at_end: ClassVar[bool] = False
 
     def __init__(self, *, workspace: Workspace, source: DataSource, now: datetime) -> None:
         self.workspace = workspace
@@ -56,6 +59,11 @@ class Importer:
         )
         if source.workspace_id != workspace.pk:
             raise ValueError("The data source is another workspace's.")
+
+    @property
+    def subject(self) -> Model:
+        """What the audit trail names."""
+        return self.source
 
     @property
     def creates_people(self) -> bool:
@@ -144,6 +152,29 @@ def _count(report: ImportReport, assigned: Assigned) -> None:
     report.conflicts += assigned.conflicts
 
 
+class _Account:
+    """Counts what chunks came to, and passes rejects on in the order of the lines."""
+
+    def __init__(
+        self, report: ImportReport, on_reject: RejectSink | None, progress: Progress | None
+    ) -> None:
+        self._report = report
+        self._on_reject = on_reject
+        self._progress = progress
+        # Lines that the reader made no row of, since the last chunk.
+        self.unreadable: list[Reject] = []
+
+    def settle(self, rejects: Sequence[Reject], lines: int) -> None:
+        self._report.lines += lines + len(self.unreadable)
+        for item in sorted([*self.unreadable, *rejects]):
+            self._report.reject(item)
+            if self._on_reject:
+                self._on_reject(item)
+        self.unreadable.clear()
+        if self._progress:
+            self._progress(self._report.lines)
+
+
 def run(
     importer: Importer,
     table: Table,
@@ -165,49 +196,50 @@ def run(
     """
     report = ImportReport(importer.what, dry_run)
     started = time.perf_counter()
-
-    unreadable: list[Reject] = []
-    table.on_reject = unreadable.append
-
-    def settle(rejects: Sequence[Reject], lines: int) -> None:
-        """Count what a chunk came to, and pass its rejects on in the order of the lines."""
-        report.lines += lines + len(unreadable)
-        for item in sorted([*unreadable, *rejects]):
-            report.reject(item)
-            if on_reject:
-                on_reject(item)
-        unreadable.clear()
-        if progress:
-            progress(report.lines)
-
+    account = _Account(report, on_reject, progress)
+    table.on_reject = account.unreadable.append
     if table.columns is not None:
         importer.check_header(table.columns)
     try:
         with transaction.atomic() if dry_run else nullcontext():
-            for chunk in chunks(table, chunk_lines):
-                with transaction.atomic(), connection.cursor() as cursor:
-                    rejects = importer.run_chunk(cursor, chunk, report)
-                settle(rejects, len(chunk.lines))
-            settle([], 0)
-            with transaction.atomic(), connection.cursor() as cursor:
-                importer.finish(cursor, report)
+            _read_all(importer, chunks(table, chunk_lines), report, account)
             if dry_run:
                 transaction.set_rollback(True)
     except ImportFileError as error:
-        raise _with_what_is_done(error, report) from None
+        raise _with_what_is_done(error, importer, report) from None
+    except TypesChangedError:
+        changed = ImportFileError(_("The ID types were changed during the import."))
+        raise _with_what_is_done(changed, importer, report) from None
     report.seconds = time.perf_counter() - started
     if not dry_run:
         _close(importer, report, actor=actor, via=via)
     return report
 
 
-def _with_what_is_done(error: ImportFileError, report: ImportReport) -> ImportFileError:
+def _read_all(
+    importer: Importer, found: Iterable[Chunk], report: ImportReport, account: _Account
+) -> None:
+    for chunk in found:
+        with transaction.atomic(), connection.cursor() as cursor:
+            rejects = importer.run_chunk(cursor, chunk, report)
+        account.settle(rejects, len(chunk.lines))
+    account.settle([], 0)
+    with transaction.atomic(), connection.cursor() as cursor:
+        importer.finish(cursor, report)
+
+
+def _with_what_is_done(
+    error: ImportFileError, importer: Importer, report: ImportReport
+) -> ImportFileError:
     if report.dry_run or not report.accepted:
         return error
-    done = _(
-        "The first %(lines)d lines were imported. Correct the file and import it again: "
-        "what is in already does no harm."
-    ) % {"lines": report.lines}
+    if importer.writes_at_end:
+        done = _("The list is as it was. Correct the file and import it again.")
+    else:
+        done = _(
+            "The first %(lines)d lines were imported. Correct the file and import it again: "
+            "what is in already does no harm."
+        ) % {"lines": report.lines}
     return ImportFileError(f"{error} {done}")
 
 
@@ -219,7 +251,7 @@ def _close(importer: Importer, report: ImportReport, *, actor: User | None, via:
         actor=actor,
         workspace=importer.workspace,
         action=f"{importer.what}.imported",
-        obj=importer.source,
+        obj=importer.subject,
         changes={"accepted": [None, report.accepted], "rejected": [None, report.rejected]},
         via=via,
     )

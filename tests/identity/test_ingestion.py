@@ -206,7 +206,7 @@ def test_a_call_costs_the_same_queries_for_one_event_and_for_many(
 ) -> None:
     for event_id in ("first", "second"):
         receive(workspace, item(event_id))
-    of_somebody_known = 22
+    of_somebody_known = 23
 
     with django_assert_num_queries(of_somebody_known):
         receive(workspace, item("one"))
