@@ -29,6 +29,7 @@ from django.utils import timezone
 
 from identity.models import Audience, MappingConflict
 from journeys import drafts
+from journeys.models import JourneyVersion, Run
 from tests.factories import (
     make_administrator,
     make_member,
@@ -90,11 +91,11 @@ class Row:
     data: dict[str, str] = field(default_factory=dict)
 
 
-def get(name: str, statuses: tuple[int, ...], *arguments: str, **data: str) -> Row:
+def get(name: str, statuses: tuple[int, ...], /, *arguments: str, **data: str) -> Row:
     return Row("GET", name, statuses, arguments, data)
 
 
-def post(name: str, statuses: tuple[int, ...], *arguments: str, **data: str) -> Row:
+def post(name: str, statuses: tuple[int, ...], /, *arguments: str, **data: str) -> Row:
     return Row("POST", name, statuses, arguments, data)
 
 
@@ -147,6 +148,27 @@ MATRIX: Final = (
     get("admin:app_list", (200, 403, 403, 403, 403, 200, 302), "app"),
     get("admin:auth_user_password_change", (403, 403, 403, 403, 403, 403, 302), "user"),
     # -- the step editor; an empty POST of who may edit is told what is wrong with it
+    # -- journeys: the list, publishing and runs
+    get("journeys:list", MEMBERS, "slug"),
+    get("journeys:create", EDIT, "slug"),
+    post(
+        "journeys:create", (302, 302, 302, 302, 403, 404, 302), "slug", name="New", start="audience"
+    ),
+    get("journeys:rename", EDIT, "slug", "journey"),
+    post("journeys:rename", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:duplicate", (302, 302, 302, 302, 403, 404, 302), "slug", "journey"),
+    post("journeys:archive", (302, 302, 302, 302, 403, 404, 302), "slug", "journey"),
+    get("journeys:publish", EDIT, "slug", "journey"),
+    post("journeys:publish", (409, 409, 409, 409, 403, 404, 302), "slug", "journey"),
+    post("journeys:pause", EDIT_REFUSED, "slug", "journey"),
+    post("journeys:resume", EDIT_REFUSED, "slug", "journey"),
+    get("journeys:stop", EDIT, "slug", "journey"),
+    post("journeys:stop", EDIT_REFUSED, "slug", "journey"),
+    get("journeys:versions", MEMBERS, "slug", "journey"),
+    get("journeys:run", MEMBERS, "slug", "journey", "run"),
+    get("journeys:run_numbers", MEMBERS, "slug", "journey", "run"),
+    post("journeys:person", (422, 422, 422, 403, 422, 404, 302), "slug", "journey", "run"),
+    # The editor.
     get("journeys:editor", MEMBERS, "slug", "journey"),
     get("journeys:canvas", MEMBERS, "slug", "journey"),
     post("journeys:change_start", EDIT_REFUSED, "slug", "journey"),
@@ -265,8 +287,13 @@ def _values(home: Workspace, visitors: dict[str, User | None]) -> dict[str, Any]
         now=now,
     ).step
     assert step is not None
+    version = JourneyVersion.objects.create(
+        journey=journey, number=1, document=journey.draft, published_at=now
+    )
+    run = Run.objects.create(workspace=home, journey=journey, version=version, starts_at=now)
     return {
         "journey": journey.pk,
+        "run": run.pk,
         "step": step.key,
         "revision": journey.draft_revision,
         "audience": audience.pk,
