@@ -54,15 +54,21 @@ def pytest_configure(config: pytest.Config) -> None:
 # -- Browser tests ---------------------------------------------------------------------------------
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent / "browser" in item.path.parents:
             item.add_marker(pytest.mark.browser)
-    if CHROMIUM is None:
-        reason = "There is no chromium on this machine. Install it with: apt-get install chromium"
-        for item in items:
-            if item.get_closest_marker("browser"):
-                item.add_marker(pytest.mark.skip(reason=reason))
+    drive = [item for item in items if item.get_closest_marker("browser")]
+    if CHROMIUM is None and drive:
+        # One line for all of them: the first is skipped with the reason, the rest left out.
+        first, *rest = drive
+        reason = (
+            f"{len(drive)} browser tests need chromium, which is not on this machine. "
+            "Install it with: apt-get install chromium"
+        )
+        first.add_marker(pytest.mark.skip(reason=reason))
+        items[:] = [item for item in items if item not in rest]
+        config.hook.pytest_deselected(items=rest)
 
 
 @pytest.fixture(scope="session")
