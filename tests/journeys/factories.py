@@ -42,9 +42,10 @@ def grant(user: User, webhook: Webhook, **fields: Any) -> MemberGrant:
     from django.contrib.auth.models import Permission
 
     permission = Permission.objects.get(content_type__app_label="webhooks", codename="use_webhook")
-    return MemberGrant.objects.create(
+    made: MemberGrant = MemberGrant.objects.create(
         user=user, content_object=webhook, permission=permission, **fields
     )
+    return made
 
 
 @dataclass

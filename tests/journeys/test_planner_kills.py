@@ -1,5 +1,7 @@
 """kill -9 of a planner at the worst moments: nobody is lost, and nobody is planned twice."""
 
+from collections.abc import Callable
+
 import pytest
 from django.db import transaction
 from django.utils import timezone
@@ -17,6 +19,10 @@ from webhooks.models import Chunk
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
+def _more_chunks_than(number: int) -> Callable[[], bool]:
+    return lambda: Chunk.objects.count() > number
+
+
 def test_a_planner_killed_between_pages_of_the_snapshot(
     process_environment: dict[str, str],
 ) -> None:
@@ -26,9 +32,8 @@ def test_a_planner_killed_between_pages_of_the_snapshot(
     kills = 0
 
     while not Run.objects.filter(pk=run.pk, state=RunState.RUNNING).exists():
-        planned = Chunk.objects.count()
         with Planner(process_environment):
-            wait_until(lambda planned=planned: Chunk.objects.count() > planned, every=0.002)
+            wait_until(_more_chunks_than(Chunk.objects.count()), every=0.002)
         kills += SnapshotPage.objects.exists()
         wait_until_alone()
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -147,12 +148,13 @@ def test_what_is_done_already_is_refused(scene: Scene, twice: str) -> None:
     elif twice == "pause":
         runs.pause(journey=journey, user=scene.member, now=NOW)
 
+    calls: dict[str, Callable[[], object]] = {
+        "pause": lambda: runs.pause(journey=journey, user=scene.member, now=NOW),
+        "resume": lambda: runs.resume(journey=journey, user=scene.member, now=NOW),
+        "stop": lambda: runs.stop(journey=journey, user=scene.member, take_out=True, now=NOW),
+    }
     with pytest.raises(ValidationError):
-        {
-            "pause": lambda: runs.pause(journey=journey, user=scene.member, now=NOW),
-            "resume": lambda: runs.resume(journey=journey, user=scene.member, now=NOW),
-            "stop": lambda: runs.stop(journey=journey, user=scene.member, take_out=True, now=NOW),
-        }[twice]()
+        calls[twice]()
 
 
 # --- Stopping -------------------------------------------------------------------------------------
