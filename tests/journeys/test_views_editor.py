@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -61,8 +60,9 @@ def posted(scene: Scene, journey: Journey, **changed: str) -> dict[str, str]:
     }
 
 
-def events_of(response: HttpResponse, header: str = "HX-Trigger") -> dict[str, Any]:
-    return json.loads(response.headers[header])
+def events_of(response: Any, header: str = "HX-Trigger") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(response.headers[header])
+    return found
 
 
 # --- Panel ----------------------------------------------------------------------------------------
