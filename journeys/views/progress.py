@@ -60,17 +60,19 @@ class Filled:
 def shown(run: Run, *, now: datetime) -> dict[str, Any]:
     """Return the context of ``journeys/_numbers.html``."""
     progress = runs.progress_of(run, now=now)
-    is_live = run.state in uses.OPEN_STATES
+    is_open = run.state in uses.OPEN_STATES
     label = _label(progress)
     return {
         "progress": progress,
-        "is_live": is_live,
+        "is_open": is_open,
+        # After a stop the people who were taken out are ended by and by.
+        "is_live": is_open or progress.waiting > 0,
         "is_listening": run.is_event and run.closed_at is None,
         "label": label,
         "detail": _detail(progress),
         "figures": _figures(progress),
-        "waits": waits(progress, now=now) if is_live else [],
-        "remark": _remark(run) if not is_live else "",
+        "waits": waits(progress, now=now) if is_open else [],
+        "remark": _remark(run) if not is_open else "",
         "reasons": [ended for step in progress.steps for ended in _ended(step)],
         "filled": [filled for step in progress.steps for filled in _filled(step)],
         "steps": [

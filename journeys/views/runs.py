@@ -47,6 +47,7 @@ def _shown(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
         "run": found,
         "is_newest": newest == found.pk,
         "known": f"{found.journey.state}.{found.state}",
+        "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "may_publish": may(request, Point.PUBLISH_JOURNEYS),
         **progress.shown(found, now=timezone.now()),
     }

@@ -31,7 +31,7 @@ def versions(request: WorkspaceRequest, pk: int) -> HttpResponse:
     shown = {
         "journey": journey,
         "run": journey.runs.first(),
-        "may_publish": may(request, Point.PUBLISH_JOURNEYS),
+        "may_edit": may(request, Point.AUTOMATED_MARKETING),
         **_history(journey),
     }
     return render(request, "journeys/versions.html", shown)

@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -22,10 +23,11 @@ from pytest_django.live_server_helper import LiveServer
 
 from journeys import publishing, runner, runs
 from journeys.choices import JourneyState
+from journeys.components.webhook import WebhookConfig
 from journeys.models import Journey, Run
 from tests.journeys.factories import Scene, make_purchase, make_scene
-from webhooks import engine, keys
-from webhooks.models import Plan
+from webhooks import closing, engine, keys
+from webhooks.models import Plan, TestSend
 from webhooks.receiver import Receiver
 from webhooks.receiver.server import Options
 
@@ -218,6 +220,7 @@ def test_a_run_is_paused_resumed_and_stopped_by_keyboard(open_page: Open, scene:
     page.keyboard.press("Enter")
 
     expect(page.locator("#run-state")).to_have_text("Stopped")
+    closing.close_cancelled()
     expect(page.locator(".figures")).to_contain_text("Taken out")
 
 
@@ -299,12 +302,11 @@ def half_way(run: Run) -> None:
 @pytest.fixture
 def crowd(scene: Scene) -> Scene:
     """A workspace with work in it: a draft, and journeys listening, under way, paused, finished."""
-    scene.workspace.name = "Member marketing"
-    scene.workspace.save()
-    scene.audience.name = "Members with a purchase"
-    scene.audience.save()
-    scene.member.name = "Li Mei"
-    scene.member.save()
+    _rename(scene.workspace.organization, "Lakeside Retail")
+    _rename(scene.workspace, "Member marketing", time_zone="Asia/Shanghai")
+    _rename(scene.audience, "Members with a purchase")
+    _rename(scene.source, "Online shop")
+    _rename(scene.member, "Li Mei")
     publish(scene, _named(scene.event_journey(make_purchase(scene)), "Thanks after a purchase"))
     finished = publish(scene, _named(scene.journey(), "Autumn greetings"))
     send_everything()
@@ -314,14 +316,38 @@ def crowd(scene: Scene) -> Scene:
     half_way(paused)
     runs.pause(journey=paused.journey, user=scene.member, now=timezone.now())
     half_way(publish(scene, _named(scene.journey(), "Coupon for the holidays")))
-    _named(scene.journey(), "Spring coupons")
+    _tested(scene, _named(scene.journey(), "Spring coupons"))
     return scene
 
 
+def _rename(thing: Model, name: str, **fields: object) -> None:
+    for field, value in {"name": name, **fields}.items():
+        setattr(thing, field, value)
+    thing.save()
+
+
 def _named(journey: Journey, name: str) -> Journey:
-    Journey.objects.filter(pk=journey.pk).update(name=name)
-    journey.refresh_from_db()
+    """Give a journey and its step names that a marketer would give."""
+    journey.draft["steps"][0]["name"] = "Send the coupon"
+    _rename(journey, name)
     return journey
+
+
+def _tested(scene: Scene, journey: Journey) -> None:
+    """Let the step have been tested as it is."""
+    step = journey.draft["steps"][0]
+    TestSend.objects.create(
+        workspace=scene.workspace,
+        webhook=scene.webhook,
+        revision=scene.webhook.revision,
+        step_key=step["key"],
+        fingerprint=WebhookConfig.from_json(step["config"]).fingerprint,
+        sent_by=scene.member,
+        sent_at=timezone.now(),
+        accepted=True,
+        status_code=200,
+        duration_ms=84,
+    )
 
 
 def test_the_pages_are_accessible_at_every_size_and_in_both_schemes(

@@ -19,7 +19,7 @@ from workspaces.points import Point
 pytestmark = pytest.mark.django_db
 
 HTMX: Final = {"HX-Request": "true"}
-LIST_QUERIES: Final = 34
+LIST_QUERIES: Final = 32
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from workspaces.points import Point
 pytestmark = pytest.mark.django_db
 
 HTMX: Final = {"HX-Request": "true"}
-NUMBERS_QUERIES: Final = 22
+NUMBERS_QUERIES: Final = 20
 
 
 @pytest.fixture
