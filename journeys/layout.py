@@ -1,4 +1,4 @@
-"""Where the canvas draws what: numbers only, so that a template can write them as SVG attributes."""
+"""Where the canvas draws what: numbers only, which a template writes as SVG attributes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The seed's seven steps, done by the marketer in a real browser, down to the request at a receiver.
+"""The seven steps, done by the marketer in a real browser, down to the request at a receiver.
 
 SCREENSHOTS=<folder> keeps pictures of the stations for the documentation.
 """
@@ -18,7 +18,6 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from journeys import drafts
 from journeys.models import Journey
 from tests.journeys.factories import Scene, grant, make_scene
 from tests.webhooks.factories import make_webhook

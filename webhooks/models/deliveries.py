@@ -7,7 +7,7 @@ from webhooks.choices import AttemptKind, DeliveryState
 
 
 class Delivery(models.Model):
-    """One person's part of a message. Partitioned by ``day`` with key (day, id); the day is in the id too.
+    """One person's part of a message. Partitioned by ``day``, which is in the id too.
 
     Written once with the outcome of the first try (state ``queued`` when another follows).
     """
@@ -43,9 +43,7 @@ class Delivery(models.Model):
     reach_id = models.TextField(_("reach ID"), blank=True)
     # The rendered text parameters, in the plan's order; the exact body is made from them again.
     texts = ArrayField(models.TextField(null=True), null=True)
-    defaulted = models.BigIntegerField(
-        default=0
-    )  # One bit a variable, in the plan's order.
+    defaulted = models.BigIntegerField(default=0)  # One bit a variable, in the plan's order.
     blanked = models.BigIntegerField(default=0)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     status_code = models.PositiveSmallIntegerField(_("status"), null=True)
@@ -79,16 +77,14 @@ class Delivery(models.Model):
 
 
 class Attempt(models.Model):
-    """One try to send a message, from the second on, and every unknown or late one. Partitioned by ``day``."""
+    """One try to send, from the second on, and every unknown or late one. Partitioned by day."""
 
     id = models.BigAutoField(primary_key=True)
     day = models.DateField()
     delivery_id = models.CharField(max_length=64)
     message_id = models.CharField(max_length=64)
     number = models.PositiveSmallIntegerField()
-    kind = models.CharField(
-        max_length=10, choices=AttemptKind, default=AttemptKind.AUTO
-    )
+    kind = models.CharField(max_length=10, choices=AttemptKind, default=AttemptKind.AUTO)
     at = models.DateTimeField()
     outcome = models.CharField(max_length=20)
     status_code = models.PositiveSmallIntegerField(null=True)
@@ -104,6 +100,9 @@ class Attempt(models.Model):
             # Read by the delivery's page and the timeline.
             models.Index(fields=["delivery_id"], name="webhooks_attempt_delivery"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id} · {self.number}"
 
 
 class Receipt(models.Model):
@@ -127,3 +126,6 @@ class Receipt(models.Model):
                 name="webhooks_receipt_once",
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id} · {self.code}"

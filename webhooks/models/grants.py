@@ -43,6 +43,9 @@ class MemberGrant(UsageGrant, UserObjectPermissionBase):
         verbose_name = _("usage permission of a member")
         verbose_name_plural = _("usage permissions of members")
 
+    def __str__(self) -> str:
+        return f"{self.content_object} · {self.user}"
+
 
 class GroupGrant(UsageGrant, GroupObjectPermissionBase):
     """A grant to a role or to a member group, both of which are Django groups underneath."""
@@ -50,3 +53,6 @@ class GroupGrant(UsageGrant, GroupObjectPermissionBase):
     class Meta(GroupObjectPermissionBase.Meta):
         verbose_name = _("usage permission of a group")
         verbose_name_plural = _("usage permissions of groups")
+
+    def __str__(self) -> str:
+        return f"{self.content_object} · {self.group}"

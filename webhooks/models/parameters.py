@@ -29,9 +29,7 @@ class ChoiceList(models.Model):
 
 
 class Choice(models.Model):
-    choice_list = models.ForeignKey(
-        ChoiceList, on_delete=models.CASCADE, related_name="choices"
-    )
+    choice_list = models.ForeignKey(ChoiceList, on_delete=models.CASCADE, related_name="choices")
     value = models.CharField(_("value"), max_length=200)
     label = models.CharField(_("label"), max_length=200)
     order = models.PositiveIntegerField(_("order"), default=0)

@@ -18,9 +18,7 @@ class Plan(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="plans"
     )
-    webhook = models.ForeignKey(
-        "webhooks.Webhook", on_delete=models.PROTECT, related_name="plans"
-    )
+    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="plans")
     revision = models.ForeignKey("webhooks.WebhookRevision", on_delete=models.PROTECT)
     run_id = models.BigIntegerField()
     step_key = models.UUIDField()
@@ -55,9 +53,12 @@ class Plan(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.run_id} · {self.step_key}"
+
 
 class Chunk(models.Model):
-    """Up to 500 people (or a multiple of the batch size) of one plan: queue, checkpoint and progress bar.
+    """Some 500 people of one plan: queue, checkpoint and progress bar.
 
     ``qaids`` never changes; ``states`` has one ``StateByte`` a person at the same index.
     For event starts ``events`` holds one object a person at the same index:
@@ -67,9 +68,7 @@ class Chunk(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
     )
-    webhook = models.ForeignKey(
-        "webhooks.Webhook", on_delete=models.PROTECT, related_name="+"
-    )
+    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="+")
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="chunks")
     number = (
         models.BigIntegerField()
@@ -95,15 +94,13 @@ class Chunk(models.Model):
     unsent = models.PositiveIntegerField()
     # Ended and not yet handed to the next step.
     unadvanced = models.PositiveIntegerField(default=0)
-    # {"skipped:no_id": 3, "dead:rejected": 1, "default:<parameter>:<variable>": 12, "blank:…": 2}
+    # People by "skipped:no_id", "dead:rejected", "default:<parameter>:<variable>", "blank:…".
     tallies = models.JSONField(default=dict)
 
     class Meta:
         verbose_name = _("chunk")
         constraints = [
-            models.UniqueConstraint(
-                fields=["plan", "number"], name="webhooks_chunk_number_unique"
-            ),
+            models.UniqueConstraint(fields=["plan", "number"], name="webhooks_chunk_number_unique"),
             # Planned = every end + queued, at every moment.
             models.CheckConstraint(
                 condition=Q(
@@ -137,6 +134,9 @@ class Chunk(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.plan_id} · {self.number}"
+
 
 class Message(models.Model):
     """One request that waits for its next try; its id stays with the same people and bytes."""
@@ -145,9 +145,7 @@ class Message(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
     )
-    webhook = models.ForeignKey(
-        "webhooks.Webhook", on_delete=models.PROTECT, related_name="+"
-    )
+    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="+")
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="messages")
     chunk = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="messages")
     day = models.DateField()
@@ -175,11 +173,9 @@ class Message(models.Model):
 
 
 class Lane(models.Model):
-    """A slot that caps how many drains one webhook has at a time; whoever holds it may claim anything due."""
+    """A slot that caps how many drains a webhook has; its holder may claim anything due."""
 
-    webhook = models.ForeignKey(
-        "webhooks.Webhook", on_delete=models.CASCADE, related_name="lanes"
-    )
+    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.CASCADE, related_name="lanes")
     number = models.PositiveSmallIntegerField()
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -192,3 +188,6 @@ class Lane(models.Model):
                 fields=["webhook", "number"], name="webhooks_lane_number_unique"
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.webhook} · {self.number}"

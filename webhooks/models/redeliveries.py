@@ -23,3 +23,6 @@ class Redelivery(models.Model):
     class Meta:
         verbose_name = _("redelivery")
         verbose_name_plural = _("redeliveries")
+
+    def __str__(self) -> str:
+        return f"{self.ordered_at:%Y-%m-%d %H:%M} · {self.done} / {self.total}"

@@ -11,13 +11,11 @@ class TestSend(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
     )
-    webhook = models.ForeignKey(
-        "webhooks.Webhook", on_delete=models.CASCADE, related_name="tests"
-    )
+    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.CASCADE, related_name="tests")
     revision = models.PositiveIntegerField()
     # The journey step it was sent from; null for one from webhook management.
     step_key = models.UUIDField(null=True)
-    # A hash of what was tested (values, variables, ID types), to tell whether the step has changed since.
+    # A hash of what was tested, to tell whether the step has changed since.
     fingerprint = models.CharField(max_length=64, blank=True)
     sent_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -39,7 +37,8 @@ class TestSend(models.Model):
         ordering = ["-sent_at"]
         indexes = [
             models.Index(fields=["step_key", "-sent_at"], name="webhooks_test_by_step"),
-            models.Index(
-                fields=["webhook", "-sent_at"], name="webhooks_test_by_webhook"
-            ),
+            models.Index(fields=["webhook", "-sent_at"], name="webhooks_test_by_webhook"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.webhook} · {self.masked_id}"

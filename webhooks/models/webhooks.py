@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):
     def usable_by(self, user: "User", workspace: "Workspace") -> Self:
-        """Keep the workspace's webhooks that the user may put into a step: both gates, or administrator."""
+        """Keep those that the user may put into a step: both gates, or administrator."""
         from webhooks import grants
 
         return self.filter(grants.usable_q(user, workspace), workspace=workspace)
 
 
 class Webhook(models.Model):
-    """A registered target: where to call, how to sign, which parameters and ID types it understands."""
+    """A registered target: where to call, how to sign, which parameters and IDs it takes."""
 
     workspace = models.ForeignKey(
         "workspaces.Workspace",
@@ -51,9 +51,7 @@ class Webhook(models.Model):
         blank=True,
     )
     headers = models.JSONField(_("custom headers"), default=dict, blank=True)
-    carry_environment = models.BooleanField(
-        _("carry environment parameters"), default=False
-    )
+    carry_environment = models.BooleanField(_("carry environment parameters"), default=False)
     content_template = models.TextField(_("content template"), blank=True)
     body = models.JSONField(_("custom body"), null=True, blank=True)
 
@@ -96,9 +94,7 @@ class Webhook(models.Model):
     success_value = models.CharField(_("success value"), max_length=200, blank=True)
 
     receipts_enabled = models.BooleanField(_("receipts"), default=False)
-    receipt_days = models.PositiveIntegerField(
-        _("collection period in days"), default=7
-    )
+    receipt_days = models.PositiveIntegerField(_("collection period in days"), default=7)
     receipt_codes = models.JSONField(_("receipt codes"), default=dict, blank=True)
 
     revision = models.PositiveIntegerField(_("revision"), default=0, editable=False)
@@ -137,20 +133,16 @@ class Webhook(models.Model):
 
 
 class WebhookControl(models.Model):
-    """What the engine changes about a webhook; no form writes it, so a save cannot un-pause or refill."""
+    """What the engine changes about a webhook; no form writes it, so no save un-pauses it."""
 
     webhook = models.OneToOneField(
         Webhook, on_delete=models.CASCADE, primary_key=True, related_name="control"
     )
-    state = models.CharField(
-        max_length=10, choices=WebhookState, default=WebhookState.ACTIVE
-    )
+    state = models.CharField(max_length=10, choices=WebhookState, default=WebhookState.ACTIVE)
     reason = models.CharField(max_length=40, blank=True)
     changed_at = models.DateTimeField(auto_now_add=True)
     misconfigured_in_a_row = models.PositiveIntegerField(default=0)
-    breaker = models.CharField(
-        max_length=10, choices=BreakerState, default=BreakerState.CLOSED
-    )
+    breaker = models.CharField(max_length=10, choices=BreakerState, default=BreakerState.CLOSED)
     breaker_until = models.DateTimeField(null=True)
     breaker_opened_times = models.PositiveIntegerField(default=0)
     tokens = models.FloatField(default=0)
@@ -160,13 +152,14 @@ class WebhookControl(models.Model):
     class Meta:
         verbose_name = _("webhook state")
 
+    def __str__(self) -> str:
+        return f"{self.webhook} · {self.state}"
+
 
 class WebhookRevision(models.Model):
     """Parameters, ID types and body of a webhook, frozen; a published version keeps its own."""
 
-    webhook = models.ForeignKey(
-        Webhook, on_delete=models.CASCADE, related_name="revisions"
-    )
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
     parameters = models.JSONField()
     id_types = models.JSONField()
@@ -190,11 +183,9 @@ class WebhookRevision(models.Model):
 
 
 class WebhookSecret(models.Model):
-    """A key of a webhook, encrypted and write-only; several signing keys live side by side while one is rotated."""
+    """A key, encrypted and write-only; two signing keys live side by side during a change."""
 
-    webhook = models.ForeignKey(
-        Webhook, on_delete=models.CASCADE, related_name="secrets"
-    )
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="secrets")
     kind = models.CharField(max_length=10, choices=SecretKind)
     ciphertext = models.BinaryField()
     last4 = models.CharField(max_length=4)
@@ -203,25 +194,24 @@ class WebhookSecret(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
     valid_until = models.DateTimeField(null=True)
-    stored_at = models.DateTimeField(
-        null=True
-    )  # When somebody said "I have stored it".
+    stored_at = models.DateTimeField(null=True)  # When somebody said "I have stored it".
 
     class Meta:
         verbose_name = _("webhook secret")
 
+    def __str__(self) -> str:
+        return f"{self.webhook} · {self.kind} · {self.last4}"
+
 
 class WebhookUse(models.Model):
-    """That a journey uses a webhook: kept by the journeys app, so that a webhook in use cannot go."""
+    """That a journey uses a webhook: kept by journeys, so that one in use cannot go."""
 
     webhook = models.ForeignKey(Webhook, on_delete=models.PROTECT, related_name="uses")
     journey_id = models.BigIntegerField()
     journey_name = models.CharField(max_length=200)
     url = models.CharField(max_length=500)
     is_live = models.BooleanField(default=False)
-    live_revision = models.PositiveIntegerField(
-        null=True
-    )  # The oldest a live version keeps.
+    live_revision = models.PositiveIntegerField(null=True)  # The oldest a live version keeps.
 
     class Meta:
         verbose_name = _("webhook use")
@@ -230,3 +220,6 @@ class WebhookUse(models.Model):
                 fields=["webhook", "journey_id"], name="webhooks_use_once_a_journey"
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.webhook} · {self.journey_name}"
