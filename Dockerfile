@@ -12,11 +12,12 @@ RUN STATIC_MANIFEST=true DATABASE_URL=postgresql://build@build/build SECRET_KEY=
     /venv/bin/python manage.py collectstatic --noinput
 
 FROM python:3.13-slim-trixie
-RUN useradd --system --uid 10001 --home-dir /app app
+RUN useradd --system --uid 10001 --home-dir /app app && install -d -o app -m 700 /var/lib/qa
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build /app /app
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 STATIC_MANIFEST=true LOG_FORMAT=json
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 STATIC_MANIFEST=true LOG_FORMAT=json \
+    LOCAL_DIR=/var/lib/qa
 USER app
 EXPOSE 8000
 CMD ["gunicorn", "qa_webhook.wsgi", "--worker-class", "gthread", "--workers", "4", "--threads", "4", \

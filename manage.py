@@ -30,6 +30,7 @@ SERVICELESS_COMMANDS: Final = frozenset(
         "findstatic",
         "help",
         "makemessages",
+        "receiver",
         "spectacular",
         "startapp",
         "version",

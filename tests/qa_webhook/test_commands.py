@@ -27,6 +27,7 @@ OURS = sorted(
         (["import_tags", "-h"], False),
         (["help", "migrate"], False),
         (["compilemessages"], False),
+        (["receiver", "--port", "8010"], False),
         ([], False),
     ],
 )
