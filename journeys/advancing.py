@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from journeys import stages
+from journeys import ending, stages
 from journeys.choices import RunState
 from journeys.models import Run
 from journeys.stages import Stage
@@ -55,7 +55,8 @@ def advance(*, now: datetime, partly: bool = True) -> int:
     for plan_id, chunk_ids in waiting.items():
         run_id, after = following[plan_id]
         for first in range(0, len(chunk_ids), CHUNKS_AT_ONCE):
-            people += _hand_on(run_id, after, chunk_ids[first : first + CHUNKS_AT_ONCE], now)
+            with ending.alone(run_id, now=now):
+                people += _hand_on(run_id, after, chunk_ids[first : first + CHUNKS_AT_ONCE], now)
     return people
 
 

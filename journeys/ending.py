@@ -1,9 +1,12 @@
 """How runs end, or are paused by the console itself: finished, failed, a gate lost."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from django.db import transaction
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from journeys import stages, uses
@@ -12,14 +15,18 @@ from journeys.models import Journey, Run
 from webhooks import control
 from webhooks.choices import PlanState
 from webhooks.models import Chunk, Plan
+from webhooks.partitions import NoPartition
 from workspaces import notices
 from workspaces.permissions import Point
+
+log = structlog.get_logger(__name__)
 
 # Why a run or journey is as it is, where a person did not decide it.
 REASONS: Final = {
     control.PERMISSION_LOST: _("The member who is responsible may no longer use a webhook of it."),
     "responsible_gone": _("The member who was responsible is no longer there."),
     "audience_gone": _("Its audience no longer exists."),
+    "broken": _("One of its steps cannot be carried out; the log says why."),
     "nobody": _("Nobody was in the audience."),
     "replaced": _("A newer version takes its place."),
 }
@@ -61,6 +68,31 @@ def fail(run: Run, *, reason: str, now: datetime) -> None:
     Journey.objects.filter(pk=run.journey_id).update(state=JourneyState.FAILED, state_reason=reason)
     uses.sync(run.journey)
     _tell(run, FAILED, reason)
+
+
+@contextmanager
+def alone(run_id: int, *, now: datetime) -> Iterator[None]:
+    """Let a fault of one run end that run alone: it ends abnormally, all others go on.
+
+    A fault of the database or of the schedule is nobody's, and passes.
+
+    Raises:
+        OperationalError, InterfaceError, NoPartition: the sweep is to be tried again.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except (OperationalError, InterfaceError, NoPartition):
+        raise
+    except Exception:
+        log.exception("run_broken", run=run_id)
+        with transaction.atomic():
+            run = _locked(run_id, *uses.OPEN_STATES)
+            if run is not None:
+                control.cancel_plans(
+                    list(Plan.objects.filter(run_id=run_id).values_list("pk", flat=True))
+                )
+                fail(run, reason="broken", now=now)
 
 
 def pause_lost(*, now: datetime) -> int:
@@ -126,11 +158,11 @@ def _finish(run: Run, now: datetime) -> None:
     _tell(run, FINISHED, run.state_reason)
 
 
-def _locked(run_id: int) -> Run | None:
+def _locked(run_id: int, *states: RunState) -> Run | None:
     return (
         Run.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("journey__workspace", "workspace", "responsible")
-        .filter(pk=run_id, state__in=_UNDER_WAY)
+        .filter(pk=run_id, state__in=states or _UNDER_WAY)
         .first()
     )
 

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from identity import ingestion
 from identity.models import EventAttribute
-from journeys import stages
+from journeys import ending, stages
 from journeys.choices import JourneyState, RunState
 from journeys.components.event import EventConfig
 from journeys.definition import Document
@@ -60,7 +60,9 @@ def enroll(*, now: datetime, limit: int = EVENTS_AT_ONCE) -> Taken:
         entered = 0
         for run in _listening({event.event_type_id for event in events}):
             of_type = [event for event in events if event.event_type_id == run.event_type_id]
-            entered += _let_in(run, of_type, now)
+            # A run that is at fault loses its own part alone; the events stay taken.
+            with ending.alone(run.pk, now=now):
+                entered += _let_in(run, of_type, now)
     return Taken(len(events), entered)
 
 

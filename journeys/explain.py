@@ -125,7 +125,7 @@ class _Explaining:
         if not places:
             return self._done(self._outside(run), run)
         last: tuple[str, bool] = ("", False)
-        for place in places:
+        for place in places[-EVENTS_SHOWN:]:
             last = self._tell_place(run, place)
         verdict, is_good = last
         return self._done(verdict, run, is_good=is_good)

@@ -42,7 +42,11 @@ DELETE FROM journeys_snapshotpage WHERE id = (
 def start_due(*, now: datetime) -> int:
     """Start the runs whose time has come; return how many."""
     due = Run.objects.filter(state=RunState.SCHEDULED, starts_at__lte=now).order_by("starts_at")
-    return sum(start(run_id, now=now) for run_id in due.values_list("pk", flat=True))
+    started = 0
+    for run_id in due.values_list("pk", flat=True):
+        with ending.alone(run_id, now=now):
+            started += start(run_id, now=now)
+    return started
 
 
 def start(run_id: int, *, now: datetime) -> bool:
@@ -75,7 +79,11 @@ def start(run_id: int, *, now: datetime) -> bool:
 def plan_pages(*, now: datetime) -> int:
     """Plan one page of each run that is collecting people; return how many people."""
     collecting = Run.objects.filter(state=RunState.PLANNING).order_by("pk")
-    return sum(plan_page(run_id, now=now) for run_id in collecting.values_list("pk", flat=True))
+    people = 0
+    for run_id in collecting.values_list("pk", flat=True):
+        with ending.alone(run_id, now=now):
+            people += plan_page(run_id, now=now)
+    return people
 
 
 def plan_page(run_id: int, *, now: datetime) -> int:

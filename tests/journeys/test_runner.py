@@ -494,3 +494,44 @@ def test_queries_of_a_sweep_do_not_grow_with_its_events(
 
     with django_assert_max_num_queries(32):
         runner.sweep(now=timezone.now(), thorough=False)
+
+
+# --- One run's fault ------------------------------------------------------------------------------
+
+
+def break_version(run: Run) -> None:
+    """Let the frozen document name a component that this program does not have."""
+    document = run.version.document
+    document["start"]["component"] = "gone"
+    type(run.version).objects.filter(pk=run.version_id).update(document=document)
+
+
+def test_a_run_that_cannot_start_ends_abnormally_and_holds_up_nobody(scene: Scene) -> None:
+    broken_journey = scene.journey()
+    broken = publish(scene, broken_journey)
+    sound = publish(scene, scene.journey())
+    break_version(broken)
+
+    assert sweep().started == 1
+
+    broken.refresh_from_db()
+    broken_journey.refresh_from_db()
+    sound.refresh_from_db()
+    assert (broken.state, broken.state_reason) == (RunState.FAILED, "broken")
+    assert broken_journey.state == JourneyState.FAILED
+    assert plans_of(broken)[0].state == PlanState.CANCELLED
+    assert sound.state == RunState.RUNNING
+    assert sweep().is_idle
+
+
+def test_an_event_reaches_the_sound_journeys_beside_a_broken_one(scene: Scene) -> None:
+    _broken_journey, broken = listen(scene)
+    _sound_journey, sound = listen(scene)
+    Plan.objects.filter(run_id=broken.pk).update(definition={})
+    scene.report(scene.people[0], "e-1", shop="Berlin")
+
+    assert sweep(timezone.now()).entered == 1
+
+    broken.refresh_from_db()
+    assert (broken.state, broken.state_reason) == (RunState.FAILED, "broken")
+    assert Enrollment.objects.get().run_id == sound.pk
