@@ -62,8 +62,9 @@ def send_one(qaid: int, plan_id: int, chunk_id: int, url: str, secret: str) -> N
     codes = {str(each["name"]): str(each["code"]) for each in VARIABLES}
     content = _VARIABLE.sub(lambda found: str(profile.tags.get(codes[found[1]], "")), TEXT)
     message_id = f"msg_{uuid.uuid4().hex}"
+    delivery_id = f"dlv_{uuid.uuid4().hex[:27]}"
     recipient = {
-        "delivery_id": f"dlv_{uuid.uuid4().hex[:27]}",
+        "delivery_id": delivery_id,
         "id": identifier.value,
         "reach_id": identifier.value,
         "params": {"content": content, "amount": 20, "until": "2026-12-31"},
@@ -95,7 +96,7 @@ def send_one(qaid: int, plan_id: int, chunk_id: int, url: str, secret: str) -> N
     )
     now = timezone.now()
     Delivery(
-        id=recipient["delivery_id"],
+        id=delivery_id,
         day=now.date(),
         workspace_id=plan.workspace_id,
         webhook_id=plan.webhook_id,

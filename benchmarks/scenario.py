@@ -90,8 +90,8 @@ def make_people(workspace: Workspace, number: int, *, id_types: tuple[IdType, ..
         cursor.execute(
             "INSERT INTO identity_profile (workspace_id, tags, tag_times, created_at)"
             " SELECT %s, jsonb_build_object('nickname', 'Person ' || n, 'last_amount', n %% 900,"
-            " 'level', 'gold', 'city', '上海', 'age', n %% 80, 'orders', n %% 30, 'since', '2019-01-01',"
-            " 'shop', 'main', 'channel', 'web', 'score', n %% 100), '{}', now()"
+            " 'level', 'gold', 'city', '上海', 'age', n %% 80, 'orders', n %% 30, 'since',"
+            " '2019-01-01', 'shop', 'main', 'channel', 'web', 'score', n %% 100), '{}', now()"
             " FROM generate_series(1, %s) n",
             [workspace.pk, number],
         )

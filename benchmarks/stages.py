@@ -1,7 +1,7 @@
 """Where a sender's time goes: one process, the same work, each stage by the wall."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +21,7 @@ def measure(count_queued: Callable[[], int]) -> tuple[int, dict[str, float]]:
     bytes, ``sign_open`` signature, headers and handing over to libcurl, ``wait`` libcurl and
     the other side, ``settle`` the flushes.
     """
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     sender = TimedSender(spent)
     sender.start()
     people = 0
@@ -45,18 +45,18 @@ def measure(count_queued: Callable[[], int]) -> tuple[int, dict[str, float]]:
 class TimedSender(Sender):
     """A sender that adds up the seconds of its stages."""
 
-    def __init__(self, spent: Counter[str]) -> None:
+    def __init__(self, spent: defaultdict[str, float]) -> None:
         options = Options.of_settings()
         # The receiver is on this machine, whatever the installation allows.
         rules = Policy.of(["127.0.0.1/32"])
         super().__init__(options=options, transport=CurlTransport(slots=options.slots, rules=rules))
         self._spent = spent
-        self._read, self._messages = Preparer._read, Preparer.messages
-        Preparer._read = self._timed("read", self._read)  # type: ignore[method-assign]
+        self._read, self._messages = Preparer.read, Preparer.messages
+        Preparer.read = self._timed("read", self._read)  # type: ignore[method-assign]
         Preparer.messages = self._timed("render", self._messages, within="read")  # type: ignore[method-assign]
 
     def restore(self) -> None:
-        Preparer._read = self._read  # type: ignore[method-assign]
+        Preparer.read = self._read  # type: ignore[method-assign]
         Preparer.messages = self._messages  # type: ignore[method-assign]
 
     def _timed(self, name: str, call: Any, within: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""Taking work: a chunk or waiting messages of one webhook, under a lease, whatever else is going on."""
+"""Taking work: a chunk or waiting messages of one webhook, under a lease."""
 
 import json
 import time
@@ -79,7 +79,8 @@ RETURNING m.id, m.plan_id, m.chunk_id, m.day, m.delivery_ids, m.positions, m.bod
 _UNKNOWN_ATTEMPTS: Final = """
 INSERT INTO webhooks_attempt (day, delivery_id, message_id, number, kind, at, outcome)
 SELECT u.day, u.delivery_id, u.message_id, u.number, 'unknown', clock_timestamp(), 'unknown'
-FROM unnest(%s::date[], %s::text[], %s::text[], %s::int[]) AS u (day, delivery_id, message_id, number)
+FROM unnest(%s::date[], %s::text[], %s::text[], %s::int[])
+    AS u (day, delivery_id, message_id, number)
 ON CONFLICT DO NOTHING
 """
 
@@ -94,7 +95,7 @@ def due_webhooks(cursor: CursorWrapper) -> tuple[list[tuple[int, int]], datetime
 def claim_chunk(
     cursor: CursorWrapper, webhook_id: int, *, seconds: float
 ) -> tuple[ClaimedChunk, UUID, float, datetime] | None:
-    """Claim the chunk that has been due longest; return it with its token, when that began, and the time."""
+    """Claim the chunk due longest; return it, its token, when that began, the database's time."""
     token, began = uuid4(), time.monotonic()
     cursor.execute(_CLAIM_CHUNK, {"webhook": webhook_id, "token": str(token), "seconds": seconds})
     row = cursor.fetchone()
@@ -117,7 +118,7 @@ def claim_chunk(
 def claim_messages(
     cursor: CursorWrapper, webhook_id: int, *, seconds: float, limit: int = MESSAGES_AT_ONCE
 ) -> tuple[list[ClaimedMessage], UUID, float]:
-    """Claim waiting messages that are due; a try that was open when its sender died becomes *unknown*."""
+    """Claim waiting messages that are due; a try that was open at a death becomes *unknown*."""
     token, began = uuid4(), time.monotonic()
     with transaction.atomic():
         cursor.execute(
@@ -154,8 +155,9 @@ def served(cursor: CursorWrapper, webhook_id: int) -> None:
 def hand_back_chunk(cursor: CursorWrapper, chunk_id: int, token: UUID, *, delay: float = 0) -> bool:
     """Give up a chunk of which nothing is open; it counts as never claimed."""
     cursor.execute(
-        "UPDATE webhooks_chunk SET lease = NULL, lease_until = NULL, claims = greatest(claims - 1, 0),"
-        " due_at = CASE WHEN %s > 0 THEN clock_timestamp() + make_interval(secs => %s) ELSE due_at END"
+        "UPDATE webhooks_chunk SET lease = NULL, lease_until = NULL,"
+        " claims = greatest(claims - 1, 0), due_at = CASE WHEN %s > 0"
+        " THEN clock_timestamp() + make_interval(secs => %s) ELSE due_at END"
         " WHERE id = %s AND lease = %s AND unsent > 0",
         [delay, delay, chunk_id, str(token)],
     )

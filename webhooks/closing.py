@@ -1,4 +1,4 @@
-"""Ending whole chunks without sending: cancelled, or too late. Bytes only; the ledger reads the chunk."""
+"""Ending whole chunks unsent, cancelled or too late: bytes only, the ledger reads the chunk."""
 
 from collections.abc import Sequence
 from typing import Final

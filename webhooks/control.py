@@ -32,8 +32,8 @@ PERMISSION_LOST: Final = "permission_lost"
 # What its administrators read when the engine stops a webhook, by the reason.
 _STOPPED: Final = {
     MISCONFIGURED: _(
-        "The webhook “%(webhook)s” is paused: the other system refused %(count)d requests in a row. "
-        "Check its key and URL, then resume it."
+        "The webhook “%(webhook)s” is paused: the other system refused %(count)d requests in a "
+        "row. Check its key and URL, then resume it."
     ),
     KEY_MISSING: _(
         "The webhook “%(webhook)s” is paused: its key cannot be read. "
@@ -139,7 +139,7 @@ def stop_by_engine(webhook_id: int, *, state: WebhookState, reason: str, now: da
 
 
 def note_misconfigured(webhook_id: int, *, run: int, is_continued: bool, pause_at: int) -> bool:
-    """Count answers that say key or URL are wrong; return whether there are enough in a row to pause.
+    """Count answers that say key or URL are wrong; tell whether enough came in a row to pause.
 
     Args:
         run: how many of them came since the last other answer.
@@ -222,7 +222,7 @@ def cancel_plans(plan_ids: Sequence[int]) -> int:
 
 
 def lose_permission(plan_id: int, *, now: datetime) -> bool:
-    """Pause a plan whose responsible member lost a gate; nobody fails, and the layer above is told."""
+    """Pause a plan whose responsible member lost a gate; nobody fails, the layer above is told."""
     if not pause_plans([plan_id], now=now, reason=PERMISSION_LOST):
         return False
     deliveries_settled.send(sender=Plan, plan_ids=[plan_id], chunk_ids=[])

@@ -102,7 +102,7 @@ class Sender:
             self._is_tuned = True
 
     def run(self, *, seconds: float | None = None) -> None:
-        """Send until ``stop`` is called, or for so long; then end what is open, hand back the rest."""
+        """Send until ``stop`` or for so long; then end what is open and hand back the rest."""
         self.start()
         until = None if seconds is None else time.monotonic() + seconds
         try:
@@ -293,12 +293,19 @@ class Sender:
             if held.is_alone or target.at_most_once:
                 self._open_with_intent(line, held)
                 continue
-            while ready and line.open < slots and self.transport.free:
+            room = min(slots - line.open, self.transport.free)
+            plan_id = 0
+            while ready and room:
                 envelope = ready[0]
-                if not self._may_open(held, envelope) or not self._has_token(line):
+                # The flags do not change while this loop runs.
+                if envelope.plan.id != plan_id and not self._may_open(held, envelope):
+                    break
+                plan_id = envelope.plan.id
+                if target.rate_per_second is not None and not self._has_token(line):
                     break
                 ready.popleft()
                 self._submit(line, envelope)
+                room -= 1
 
     def _may_open(self, held: Held, envelope: Envelope) -> bool:
         """Read the flags; what may not be sent any more leaves our hands."""
@@ -347,8 +354,8 @@ class Sender:
 
     def _submit(self, line: Line, envelope: Envelope) -> None:
         target = line.target
-        now = self._clock.now()
-        timestamp = int(now.timestamp())
+        now = self._clock.seconds()
+        timestamp = int(now)
         signature = (
             target.signer.sign(envelope.id, timestamp, envelope.body) if target.signer else None
         )
@@ -376,6 +383,11 @@ class Sender:
         line = self._intake.lines[envelope.held.webhook_id]
         line.open -= 1
         envelope.held.open -= 1
+        if (delivered := line.judge.at_once(envelope, answer)) is not None:
+            line.misconfigured = 0
+            line.is_run_broken = True
+            self._record(delivered)
+            return
         tried, verdict = line.judge.judge(
             envelope, answer, now=self._clock.now(), repack=self._repack(envelope)
         )

@@ -1,4 +1,4 @@
-"""How a sender comes by work: whose turn it is, lanes, claims, the gates, and the read of a chunk."""
+"""How a sender comes by work: whose turn it is, lanes, claims, gates, the read of a chunk."""
 
 import time
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Intake:
         only: int | None,
         record: Callable[[Tried], None],
     ) -> None:
-        """``record`` takes the outcomes of those who get no message; ``only`` serves one webhook."""
+        """``record`` takes how those ended who get no message; ``only`` serves one webhook."""
         self.lines: dict[int, Line] = {}
         self.plans = PlanCache()
         self.targets = TargetCache()
@@ -100,13 +100,7 @@ class Intake:
         if line is not None and line.lane_lease is not None and line.lane_lease.lost:
             self._keeper.release(line.lane_lease)
             line.lane_lease, line.lane_numbers = None, []
-        is_over = (
-            line is not None
-            and line.lane_lease is not None
-            and time.monotonic() - line.since > self._options.drain_seconds
-        )
-        if is_over:
-            assert line is not None
+        if line is not None and line.lane_lease is not None and self._is_over(line):
             if not line.holds:
                 self.close(line)
             return False
@@ -135,6 +129,10 @@ class Intake:
                 with connection.cursor() as cursor:
                     claiming.served(cursor, webhook_id)
         return line is not None and line.slots > 0
+
+    def _is_over(self, line: Line) -> bool:
+        """Tell whether it is time to let other senders have a turn."""
+        return time.monotonic() - line.since > self._options.drain_seconds
 
     def _new_line(self, webhook_id: int) -> Line | None:
         target = self._target(webhook_id)
@@ -178,7 +176,9 @@ class Intake:
             )
             target = self.refresh(line)
             preparer = Preparer(cursor, chunk, held, target) if target else None
-            if preparer is not None and chunk.was_open:
+            # Where intents are written, one may be left of a statement whose answer was lost.
+            has_intents = held.is_alone or (target is not None and target.at_most_once)
+            if preparer is not None and (chunk.was_open or has_intents):
                 self._look_back(preparer, chunk, held)
         if preparer is None or not self._may_go_out(chunk, held):
             self._refuse(held)
@@ -192,7 +192,8 @@ class Intake:
         return True
 
     def _look_back(self, preparer: Preparer, chunk: ClaimedChunk, held: Held) -> None:
-        log.warning("chunk_claimed_again", chunk=chunk.id, claims=chunk.claims)
+        if chunk.was_open:
+            log.warning("chunk_claimed_again", chunk=chunk.id, claims=chunk.claims)
         for ending in preparer.after_a_death():
             intent = Envelope(
                 id="",
@@ -290,7 +291,7 @@ class Intake:
         return target
 
     def _target(self, webhook_id: int) -> Target | None:
-        """Read a webhook; one whose key cannot be read is paused, since nothing may go out unsigned."""
+        """Read a webhook; one whose key cannot be read is paused: nothing goes out unsigned."""
         try:
             return self.targets.get(webhook_id)
         except SecretError:

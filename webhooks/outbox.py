@@ -18,7 +18,8 @@ INSERT INTO webhooks_chunk (workspace_id, webhook_id, plan_id, number, day, qaid
     due_at, claims, size, queued, delivered, dead, expired, cancelled, skipped, uncertain, unsent,
     unadvanced, tallies)
 SELECT {workspace}, {webhook}, {plan}, v.number, '{day}', v.qaids, v.events,
-    decode(repeat('00', v.size), 'hex'), v.due_at, 0, v.size, v.size, 0, 0, 0, 0, 0, 0, v.size, 0, '{{}}'
+    decode(repeat('00', v.size), 'hex'), v.due_at, 0, v.size, v.size, 0, 0, 0, 0, 0, 0, v.size,
+    0, '{{}}'
 FROM (VALUES %s) AS v (number, qaids, events, due_at, size)
 ON CONFLICT (plan_id, number) DO NOTHING
 RETURNING size
@@ -37,7 +38,7 @@ class NewChunk(NamedTuple):
 
 
 def chunk_people(webhook: Webhook) -> int:
-    """Return how many people a chunk of this webhook holds: whole messages, 500 or somewhat more."""
+    """Return how many people a chunk of this webhook holds: whole messages, 500 or a few more."""
     return -(-CHUNK_PEOPLE // webhook.batch_size) * webhook.batch_size
 
 

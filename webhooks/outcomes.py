@@ -1,11 +1,11 @@
 """From an answer to what becomes of each person of its message. Pure: no database, no network."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from webhooks import answers, retry
-from webhooks.answers import Action, ResultsError, SuccessRule, Verdict
+from webhooks.answers import Action, Outcome, ResultsError, SuccessRule, Verdict
 from webhooks.choices import Guarantee, StateByte
 from webhooks.ids import MessageIds
 from webhooks.plans import CompiledPlan
@@ -48,7 +48,6 @@ class Judge:
             if target.success_field
             else None
         )
-        self._delivered_at_once = self._rule is None
 
     def verdict(self, answer: Answer, recipients: int) -> Verdict:
         return answers.judge(
@@ -59,6 +58,22 @@ class Judge:
             rule=self._rule,
             body=answer.body,
             recipients=recipients,
+        )
+
+    def at_once(self, envelope: Envelope, answer: Answer) -> Tried | None:
+        """Return the commonest end without further ado: a 2xx with nothing to read in it."""
+        status = answer.status or 0
+        if self._rule is not None or answer.body or not 200 <= status < 300:
+            return None
+        return Tried(
+            held=envelope.held,
+            endings=[Ending(each, StateByte.DELIVERED, "") for each in envelope.recipients],
+            envelope=envelope,
+            outcome=Outcome.ANSWERED.value,
+            status=status,
+            duration_ms=answer.milliseconds,
+            at=envelope.opened_at,
+            tries=envelope.tries + 1,
         )
 
     def judge(
@@ -235,5 +250,8 @@ class Judge:
 
     def _times(self, envelope: Envelope, now: datetime) -> tuple[datetime, datetime]:
         """Return when the first attempt was and when trying ends."""
-        first = envelope.first_attempt_at or envelope.opened_at or now
+        first = envelope.first_attempt_at
+        if first is None:
+            opened = envelope.opened_at
+            first = now if opened is None else datetime.fromtimestamp(opened, UTC)
         return first, envelope.expires_at or first + self._target.expire_after

@@ -153,7 +153,7 @@ class CompiledPlan:
 
     @cached_property
     def id_type_ids(self) -> tuple[int, ...]:
-        """The ID types to read: one when the sent and the reach ID are of the same type, else both."""
+        """The ID types to read: one when sent and reach ID are of the same type, else both."""
         sent, reach = self.definition["id_type"]["id"], self.definition["reach_id_type"]["id"]
         return (sent,) if sent == reach else (sent, reach)
 

@@ -40,7 +40,8 @@ class Preparer:
     """Makes the messages of one claimed chunk."""
 
     def __init__(self, cursor: CursorWrapper, chunk: ClaimedChunk, held: Held, target: Target):
-        assert held.plan is not None
+        if held.plan is None:
+            raise ValueError("only a chunk is prepared")
         self.use(cursor)
         self._chunk = chunk
         self._held = held
@@ -66,7 +67,7 @@ class Preparer:
         return [ids.one(qaids[place], str(events[place]["id"])) for place in self.positions]
 
     def after_a_death(self) -> list[Ending]:
-        """Look at a chunk that its last sender left open.
+        """Look at what senders before us left of a chunk.
 
         Everybody without a row gets an attempt of unknown outcome; whoever has an intent
         row was open and is not sent again: *uncertain* at most once, else dead ``poison``.
@@ -79,7 +80,8 @@ class Preparer:
         )
         intents = dict(self._cursor.fetchall())
         # A cautious sender writes before it opens: whoever has no intent was not open.
-        if not self._target.at_most_once and number < claiming.CAREFUL_CLAIMS:
+        is_unknown = self._chunk.was_open and not self._target.at_most_once
+        if is_unknown and number < claiming.CAREFUL_CLAIMS:
             claiming.record_unknown(
                 self._cursor,
                 [
@@ -105,7 +107,7 @@ class Preparer:
 
     def messages(self, *, now: datetime) -> list[Tried]:
         """Fill ``held.ready`` with messages; return how those ended who get none."""
-        people = self._read()
+        people = self.read()
         recipients: list[Recipient] = []
         passed: list[Ending] = []
         survivors = self._survivors(people)
@@ -152,7 +154,8 @@ class Preparer:
         passed += self._pack(recipients)
         return [Tried(self._held, passed)] if passed else []
 
-    def _read(self) -> list[Person]:
+    def read(self) -> list[Person]:
+        """Read everybody who is still queued, in one statement."""
         return resolution.read_people(
             self._cursor,
             qaids=[self._chunk.qaids[place] for place in self.positions],
@@ -161,7 +164,7 @@ class Preparer:
         )
 
     def _survivors(self, people: Sequence[Person]) -> dict[int, tuple[int, bool]]:
-        """Return the state of each survivor that stands in the same run, and whether it is being sent."""
+        """Return the state of each survivor in the same run, and whether it is being sent."""
         self._waiting: set[int] = set()
         merged = {each.profile for each in people if each.profile != each.qaid}
         if not merged or self._chunk.events is not None:
@@ -193,24 +196,16 @@ class Preparer:
             self._target.lines(self._plan)
         except HeaderError as error:
             return [Ending(each, StateByte.DEAD, error.reason) for each in recipients]
+        make, plan, held, chunk = self._plan.body.message, self._plan, self._held, self._chunk
         for batch in batched(recipients, size):
             message_id = ids.one([each.delivery_id for each in batch])
             try:
-                body = self._plan.body.message(message_id, [each.part for each in batch])
+                body = make(message_id, [each.part for each in batch])
             except RenderingError as error:
                 failed += [Ending(each, StateByte.DEAD, error.reason) for each in batch]
                 continue
-            self._held.ready.append(
-                Envelope(
-                    id=message_id,
-                    body=body,
-                    recipients=batch,
-                    held=self._held,
-                    plan=self._plan,
-                    chunk_id=self._chunk.id,
-                    day=self._chunk.day,
-                    tries=self._tries,
-                )
+            held.ready.append(
+                Envelope(message_id, body, batch, held, plan, chunk.id, chunk.day, self._tries)
             )
         return failed
 

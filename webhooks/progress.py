@@ -34,6 +34,20 @@ FROM counted LEFT JOIN tallied USING (plan_id)
 """
 
 
+_NUMBERS: Final = (
+    "chunks",
+    "planned",
+    "queued",
+    "delivered",
+    "dead",
+    "expired",
+    "cancelled",
+    "skipped",
+    "uncertain",
+    "unsent",
+)
+
+
 @dataclass(slots=True)
 class Counts:
     """People of a plan by state; ``planned`` is the sum of the rest at every moment.
@@ -80,5 +94,7 @@ def counts(plan_ids: Sequence[int]) -> dict[int, Counts]:
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"plans": list(found)})
         for plan_id, *numbers, tallies in cursor.fetchall():
-            found[plan_id] = Counts(*[int(each) for each in numbers], json.loads(tallies))
+            for name, number in zip(_NUMBERS, numbers, strict=True):
+                setattr(found[plan_id], name, int(number))
+            found[plan_id].tallies = json.loads(tallies)
     return found

@@ -1,4 +1,4 @@
-"""Requests a second, exact over all senders: one bucket a webhook, filled by the database's clock."""
+"""Requests a second, exact over all senders: one bucket a webhook, by the database's clock."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Making the exact bytes of a message again from what its deliveries keep: IDs and rendered texts."""
+"""Making the exact bytes of a message again from what its deliveries keep: IDs and texts."""
 
 from collections.abc import Sequence
 from datetime import date

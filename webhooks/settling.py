@@ -1,6 +1,6 @@
 """Recording how tries ended: one short transaction a flush, fenced by the lease's token."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -27,6 +27,16 @@ class Settled:
     ended: set[tuple[int, int]] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class _Sorted:
+    """Tries by what they change: by chunk, by day, or nothing."""
+
+    first: dict[int, list[Tried]] = field(default_factory=dict)
+    intended: dict[int, list[Tried]] = field(default_factory=dict)
+    later: dict[date, list[Tried]] = field(default_factory=dict)
+    late: list[Tried] = field(default_factory=list)
+
+
 def settle(tried: Sequence[Tried]) -> Settled:
     """Record tries of any number of chunks and messages.
 
@@ -37,37 +47,16 @@ def settle(tried: Sequence[Tried]) -> Settled:
     settled = Settled()
     with transaction.atomic(), connection.cursor() as cursor:
         chunks = states.lock(cursor, sorted({_chunk_id(each) for each in tried}))
-        live = rows.live_messages(
-            cursor,
-            [(each.envelope.id, each.held.lease) for each in tried if _is_stored(each)],  # type: ignore[union-attr]
-        )
-        late: list[Tried] = []
-        first: dict[int, list[Tried]] = {}
-        intended: dict[int, list[Tried]] = {}
-        later: dict[date, list[Tried]] = {}
-        for each in tried:
-            chunk = chunks.get(_chunk_id(each))
-            if chunk is None:
-                continue  # Its workspace was deleted.
-            if _is_stored(each):
-                assert each.envelope is not None
-                if each.envelope.id in live:
-                    later.setdefault(each.envelope.day, []).append(each)
-                else:
-                    late.append(each)
-            elif chunk.lease != str(each.held.lease.token):
-                late.append(each)
-            elif each.envelope is not None and each.envelope.has_intent:
-                intended.setdefault(chunk.id, []).append(each)
-            else:
-                first.setdefault(chunk.id, []).append(each)
-        for chunk_id, found in first.items():
+        stored = [each.envelope for each in tried if each.envelope and each.envelope.is_stored]
+        live = rows.live_messages(cursor, [(each.id, each.held.lease) for each in stored])
+        sorted_out = _sort_out(tried, chunks, live)
+        for chunk_id, found in sorted_out.first.items():
             settled.people += _first_tries(cursor, chunks[chunk_id], found)
-        for chunk_id, found in intended.items():
+        for chunk_id, found in sorted_out.intended.items():
             settled.people += _intended_tries(cursor, chunks[chunk_id], found)
-        for day, found in later.items():
+        for day, found in sorted_out.later.items():
             settled.people += _later_tries(cursor, chunks, day, found)
-        if late:
+        if late := sorted_out.late:
             rows.insert_attempts(cursor, late, kind="late")
             settled.late = sum(len(each.endings) for each in late)
         for chunk in chunks.values():
@@ -81,14 +70,40 @@ def _chunk_id(tried: Tried) -> int:
     return tried.envelope.chunk_id if tried.envelope else tried.held.chunk_id
 
 
-def _is_stored(tried: Tried) -> bool:
-    return tried.envelope is not None and tried.envelope.is_stored
+def _sort_out(
+    tried: Sequence[Tried], chunks: Mapping[int, ChunkStates], live: Collection[str]
+) -> _Sorted:
+    """Tell the tries under a lease that is still ours from those that come too late."""
+    found = _Sorted()
+    for each in tried:
+        envelope = each.envelope
+        chunk = chunks.get(_chunk_id(each))
+        if chunk is None:
+            continue  # Its workspace was deleted.
+        if envelope is not None and envelope.is_stored:
+            if envelope.id in live:
+                found.later.setdefault(envelope.day, []).append(each)
+            else:
+                found.late.append(each)
+        elif chunk.lease != str(each.held.lease.token):
+            found.late.append(each)
+        elif envelope is not None and envelope.has_intent:
+            found.intended.setdefault(chunk.id, []).append(each)
+        else:
+            found.first.setdefault(chunk.id, []).append(each)
+    return found
 
 
 def _where(held: Held) -> tuple[CompiledPlan, date]:
-    assert held.plan is not None
-    assert held.day is not None
+    if held.plan is None or held.day is None:
+        raise ValueError("only people of a chunk have a first try")
     return held.plan, held.day
+
+
+def _envelope(tried: Tried) -> Envelope:
+    if tried.envelope is None:
+        raise ValueError("only a message has a later try")
+    return tried.envelope
 
 
 def _first_tries(cursor: CursorWrapper, chunk: ChunkStates, tried: Sequence[Tried]) -> int:
@@ -151,13 +166,13 @@ def _later_tries(
     rows.insert_attempts(cursor, [each for each in tried if each.is_counted])
     gone: list[str] = []
     for each in tried:
-        assert each.envelope is not None
-        chunk = chunks[each.envelope.chunk_id]
+        envelope = _envelope(each)
+        chunk = chunks[envelope.chunk_id]
         for recipient, state, reason in each.endings:
             if recipient.delivery_id in changed:
                 chunk.move(recipient.position, state, "" if state == _WAITING else reason)
-        if each.envelope.id not in {waiting.id for waiting in each.waiting}:
-            gone.append(each.envelope.id)
+        if envelope.id not in {waiting.id for waiting in each.waiting}:
+            gone.append(envelope.id)
     if gone:
         cursor.execute("DELETE FROM webhooks_message WHERE id = ANY(%s)", [gone])
     rows.store_messages(
@@ -185,7 +200,8 @@ def write_intents(
         allowed: list[Envelope] = []
         if stored:
             cursor.execute(
-                "UPDATE webhooks_message SET claims = %s WHERE id = ANY(%s) AND lease = %s RETURNING id",
+                "UPDATE webhooks_message SET claims = %s WHERE id = ANY(%s) AND lease = %s"
+                " RETURNING id",
                 [claiming.INTENT, [each.id for each in stored], str(held.lease.token)],
             )
             marked = {message_id for (message_id,) in cursor.fetchall()}

@@ -98,7 +98,7 @@ class ChunkStates:
     def store(self, cursor: CursorWrapper) -> None:
         if not self._changed:
             return
-        values = [
+        values: list[bytes | int | str] = [
             bytes(self.states),
             *self._counts.values(),
             self._unsent,

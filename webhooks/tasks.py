@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from celery import shared_task
-from django.utils import timezone
 
 from qa_webhook import hints
 
@@ -28,11 +27,3 @@ def drain_lane(webhook_id: int) -> None:
     from webhooks import engine
 
     engine.drain(webhook_id=webhook_id, seconds=DRAIN_SECONDS)
-
-
-@shared_task(ignore_result=True)
-def keep_partitions() -> None:
-    """Make the days ahead that deliveries will be planned on."""
-    from webhooks import partitions
-
-    partitions.ensure_ahead(now=timezone.now())

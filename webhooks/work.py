@@ -102,7 +102,8 @@ class Envelope:
     # Only a first try has no row yet.
     is_stored: bool = False
     has_intent: bool = False
-    opened_at: datetime | None = None
+    # In seconds since 1970, by the database's clock.
+    opened_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ class Tried:
     status: int | None = None
     answer: str = ""
     duration_ms: int | None = None
-    at: datetime | None = None
+    at: float | None = None
     tries: int = 0
     is_counted: bool = True
 
@@ -155,4 +156,7 @@ class Clock:
         self._behind = now.timestamp() - time.monotonic()
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(time.monotonic() + self._behind, UTC)
+        return datetime.fromtimestamp(self.seconds(), UTC)
+
+    def seconds(self) -> float:
+        return time.monotonic() + self._behind

@@ -1,4 +1,4 @@
-"""A workspace with people, a webhook that leads to a receiver, and a plan: what the engine works on."""
+"""What the engine works on: people, a webhook that leads to a receiver, and a plan."""
 
 import uuid
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Real processes, real sockets, real PostgreSQL: kill -9 at any moment, then compare the two ledgers.
+"""Real processes, sockets and PostgreSQL: kill -9 at any moment, then compare the two ledgers.
 
 What the receiver saw is read from the file it writes, not from our tables.
 """
@@ -111,17 +111,18 @@ def test_senders_killed_again_and_again_lose_nobody(receiver: ReceiverProcess) -
     scene = make_scene(receiver.url(), people=4_000, concurrency=concurrency, timeout_seconds=2)
     scene.submit(size=250)
     chance = random.Random(7)
+    before: list[int] = []
     with SenderProcess() as first, SenderProcess() as second:
         wait_until(lambda: receiver.count() > 100)
         for number in range(kills):
             time.sleep(0.3 + chance.random())
             victim = (first, second)[number % 2]
-            before = receiver.count()
+            before.append(receiver.count())
             victim.kill()
             victim.start()
             if is_done(scene):
                 break
-            wait_until(lambda before=before: receiver.count() > before or is_done(scene))
+            wait_until(lambda: receiver.count() > before[-1] or is_done(scene))
         wait_until(lambda: is_done(scene), seconds=120)
 
     accepted = compare(scene, receiver)
