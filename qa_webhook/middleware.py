@@ -34,7 +34,7 @@ def request_log(get_response: GetResponse) -> GetResponse:
         try:
             response = get_response(request)
             match = request.resolver_match
-            if match is not None and not match.view_name.startswith("health"):
+            if match is not None:
                 log.info(
                     "request",
                     method=request.method,

@@ -105,6 +105,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "qa_webhook.health.middleware",
     "qa_webhook.middleware.request_log",
     "django.middleware.security.SecurityMiddleware",
     "qa_webhook.middleware.permissions_policy",
@@ -257,8 +258,6 @@ SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=_secure)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if _secure else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _secure
 SECURE_HSTS_PRELOAD = _secure
-# Health checks come from inside, without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
 # Only a proxy that overwrites the header may be trusted with it.
 _proxies = int(env.bool("BEHIND_TLS_PROXY", default=False))
 if _proxies:

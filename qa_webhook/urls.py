@@ -4,8 +4,6 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from qa_webhook import health
-
 urlpatterns = [
     path("", include("workspaces.urls")),
     path("", include("journeys.urls")),
@@ -17,8 +15,6 @@ urlpatterns = [
     path(
         "api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="api_schema"), name="api_docs"
     ),
-    path("health/live", health.live, name="health_live"),
-    path("health/ready", health.ready, name="health_ready"),
 ]
 
 handler403 = "workspaces.views.permission_denied"

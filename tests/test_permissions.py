@@ -100,9 +100,6 @@ def post(name: str, statuses: tuple[int, ...], /, *arguments: str, **data: str) 
 
 
 MATRIX: Final = (
-    # -- health: for the machine's own probes
-    get("health_live", OPEN),
-    get("health_ready", OPEN),
     # -- what the API can do
     get("api_docs", OPEN),
     get("api_schema", OPEN),

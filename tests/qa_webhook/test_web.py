@@ -5,10 +5,11 @@ from django.core.checks import run_checks
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", ["account_login", "admin:index", "health_live"])
+@pytest.mark.parametrize("address", ["account_login", "admin:index", "api_docs"])
 def test_every_answer_has_a_strict_policy(client: Client, address: str) -> None:
     answer = client.get(reverse(address), follow=True)
 
@@ -35,22 +36,32 @@ def test_nobody_signs_up(client: Client) -> None:
 
 
 def test_live_asks_nothing_of_the_database(client: Client) -> None:
-    answer = client.get(reverse("health_live"))  # pytest-django would forbid a query here
+    answer = client.get("/health/live")  # pytest-django would forbid a query here
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
 @pytest.mark.django_db
 def test_ready_says_whether_the_database_answers(client: Client) -> None:
-    assert client.get(reverse("health_ready")).status_code == 200
+    assert client.get("/health/ready").status_code == 200
 
     def gone(*_: object) -> None:
         raise DatabaseError
 
     with connection.execute_wrapper(gone):
-        answer = client.get(reverse("health_ready"))
+        answer = client.get("/health/ready")
 
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+def test_a_balancer_asks_by_address_and_without_tls(
+    client: Client, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["console.example.com"]
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert client.get("/health/live", headers={"host": "10.1.2.3:8000"}).status_code == 200
+    assert client.get("/", headers={"host": "10.1.2.3:8000"}).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -63,7 +74,7 @@ def test_ready_says_whether_the_database_answers(client: Client) -> None:
     ],
 )
 def test_a_setting_that_would_fail_later_is_said_at_start(
-    settings: pytest.FixtureRequest, setting: str, value: object, code: str
+    settings: Settings, setting: str, value: object, code: str
 ) -> None:
     setattr(settings, setting, value)
 
