@@ -200,6 +200,16 @@ def test_bad_parameters_are_named(
     assert not Webhook.objects.exists()
 
 
+def test_a_name_that_another_webhook_has_is_refused_at_its_field(
+    console: Client, workspace: Workspace
+) -> None:
+    make_webhook(workspace, name="CRM coupons")
+
+    response = console.post(ADD, typed(workspace, name=" CRM  coupons "))
+
+    assert "Another webhook has this name." in errors_of(response)
+
+
 def test_fifty_one_parameters_are_too_many(console: Client, workspace: Workspace) -> None:
     rows = [{"name": f"p{number}"} for number in range(51)]
 

@@ -19,6 +19,13 @@ class ChoiceInline(ScopedTabularInline):
     max_num = 1000
     extra = 3
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name each input by its column, which alone carries the label in a table."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.widget.attrs["aria-label"] = field.label
+        return field
+
 
 @admin.register(ChoiceList)
 class ChoiceListAdmin(ScopedModelAdmin):

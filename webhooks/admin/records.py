@@ -22,6 +22,7 @@ from identity import masking
 from identity.models import IdType
 from webhooks import answers, ids, plans, rebuilding, redelivery
 from webhooks.admin.keyset import KeysetChangeList
+from webhooks.answers import Outcome
 from webhooks.bodies import pretty
 from webhooks.choices import DeliveryState
 from webhooks.models import Attempt, Delivery, Message, Plan, Receipt, Redelivery, Webhook
@@ -100,6 +101,7 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
     sortable_by = ()
     show_facets = admin.ShowFacets.NEVER
     change_list_template = "admin/webhooks/keyset_list.html"
+    change_form_template = "admin/webhooks/record.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return self.changelist
@@ -139,9 +141,8 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
     ) -> Any:
         obj = self.get_object(request, object_id) if object_id else None
         with current.locale(request, self.scope_of(request, obj)):
-            return current.rendered(
-                super().changeform_view(request, object_id, form_url, extra_context)
-            )
+            context = {"title": str(obj or ""), "subtitle": None, **(extra_context or {})}
+            return current.rendered(super().changeform_view(request, object_id, form_url, context))
 
     def _is_list(self, request: HttpRequest) -> bool:
         match = request.resolver_match
@@ -301,7 +302,9 @@ class DeliveryAdmin(OneWorkspaceAdmin):
                     row.number,
                     date_format(timezone.localtime(row.at), "DATETIME_FORMAT"),
                     row.get_kind_display(),
-                    answers.reason_sentence(row.outcome),
+                    _("Answered.")
+                    if row.outcome == Outcome.ANSWERED
+                    else answers.reason_sentence(row.outcome),
                     row.status_code or "–",
                     f"{row.duration_ms} ms" if row.duration_ms is not None else "–",
                     obj.masks.text(row.answer, obj)[:200],

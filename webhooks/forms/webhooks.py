@@ -109,7 +109,13 @@ class WebhookForm(ScopedForm):
         cast("IdTypesField", self.fields["id_types"]).queryset = found.order_by("priority")
 
     def clean_name(self) -> str:
-        return " ".join(str(self.cleaned_data["name"]).split())
+        name = " ".join(str(self.cleaned_data["name"]).split())
+        others = Webhook.objects.filter(workspace=self.workspace, name=name)
+        if others.exclude(pk=self.instance.pk).exists():
+            raise ValidationError(
+                _("Another webhook has this name. Choose one that tells them apart."), "name_taken"
+            )
+        return name
 
     def clean_url(self) -> str:
         return egress.validate_url(self.cleaned_data["url"])
