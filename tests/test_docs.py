@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from django.utils.translation import override
 
 from identity.conditions import OPERATORS
 from journeys.choices import JourneyState, RunState
+from journeys.demo.running import Figures
 from webhooks.answers import reason_sentence
 from webhooks.choices import DeliveryState
 from webhooks.retry import SCHEDULE
@@ -316,6 +318,12 @@ def test_operators_of_rules_are_listed() -> None:
         for kind, operators in OPERATORS.items()
     ]
     assert [row for row in rows if row not in text] == []
+
+
+def test_the_demos_figures_are_explained() -> None:
+    told = set(re.findall(r"`(\w+)`[^|]* \|", text_of("docs/explanation/measured.md")))
+    told |= set(re.findall(r"^\| `(\w+)`", text_of("docs/explanation/measured.md"), re.MULTILINE))
+    assert [each.name for each in fields(Figures) if each.name not in told] == []
 
 
 def test_scopes_are_listed() -> None:
