@@ -113,8 +113,9 @@ def _receive(workspace: Workspace, items: Sequence[Any], now: datetime) -> list[
     }
     if objects:
         chunk = _chunk(objects)
+        rows = live.prepare(chunk)
         with transaction.atomic(), connection.cursor() as cursor:
-            for reject in live.run_chunk(cursor, chunk, report):
+            for reject in live.take_in(cursor, chunk, rows, report):
                 rejected[reject.line] = (reject.code, reject.reason)
     return _answers(items, rejected, live.fresh)
 

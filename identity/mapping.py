@@ -230,7 +230,8 @@ class Mapper:
                 "INSERT INTO identity_mappingkey (id_type_id, value, profile_id)"
                 f" SELECT %s, s.v{slot}, min(p.f{slot}) FROM identity_staged_sets s"
                 " JOIN identity_staged_placed p USING (line)"
-                f" WHERE s.v{slot} <> '' AND s.f{slot} IS NULL GROUP BY s.v{slot}",
+                f" WHERE s.v{slot} <> '' AND s.f{slot} IS NULL GROUP BY s.v{slot}"
+                f" ORDER BY s.v{slot}",
                 [self.types[slot - 1].pk],
             )
         owners = ", ".join(f"f{slot} = p.f{slot}" for slot in self._slots)
@@ -292,7 +293,8 @@ class Mapper:
                 f"SELECT f{slot}, %s::bigint, v{slot}, %s::bigint,"
                 " min(first_seen), max(last_seen)"
                 f" FROM identity_staged_sets WHERE v{slot} <> '' AND profile_id > 0"
-                f" GROUP BY f{slot}, v{slot}",
+                # In the order of the primary key, whose pages are then written one by one.
+                f" GROUP BY f{slot}, v{slot} ORDER BY f{slot}",
                 [self.types[slot - 1].pk, self.data_source_id],
             )
         if not others:

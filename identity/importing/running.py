@@ -4,10 +4,12 @@ Whatever stops an import leaves whole chunks behind, and running it again does n
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from contextvars import copy_context
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -100,12 +102,17 @@ class Importer:
     def record_identifiers(self, cursor: CursorWrapper) -> None:
         self.mapper.record_identifiers(cursor, others=self._others)
 
-    def run_chunk(self, cursor: CursorWrapper, chunk: Chunk, report: ImportReport) -> list[Reject]:
-        """Take one chunk in; return its rejects."""
+    def prepare(self, chunk: Chunk) -> list[Any]:
+        """Return a chunk's rows for the staging table; needs no database."""
         if not chunk.is_text:
             self.unpack(chunk)
             self.ids.reject_unknown(chunk, self.known_keys)
-        rows = self.stage(chunk)
+        return self.stage(chunk)
+
+    def take_in(
+        self, cursor: CursorWrapper, chunk: Chunk, rows: Sequence[Any], report: ImportReport
+    ) -> list[Reject]:
+        """Take in a prepared chunk; return its rejects."""
         staging.prepare(cursor)
         staging.fill(cursor, rows)
         found = self.ids.found_in(chunk.columns)
@@ -152,27 +159,36 @@ def _count(report: ImportReport, assigned: Assigned) -> None:
     report.conflicts += assigned.conflicts
 
 
-class _Account:
-    """Counts what chunks came to, and passes rejects on in the order of the lines."""
+class _Prepared(NamedTuple):
+    chunk: Chunk
+    rows: Sequence[Any]
+    unreadable: Sequence[Reject]  # Lines that the reader made no row of.
 
-    def __init__(
-        self, report: ImportReport, on_reject: RejectSink | None, progress: Progress | None
-    ) -> None:
-        self._report = report
-        self._on_reject = on_reject
-        self._progress = progress
-        # Lines that the reader made no row of, since the last chunk.
-        self.unreadable: list[Reject] = []
 
-    def settle(self, rejects: Sequence[Reject], lines: int) -> None:
-        self._report.lines += lines + len(self.unreadable)
-        for item in sorted([*self.unreadable, *rejects]):
-            self._report.reject(item)
-            if self._on_reject:
-                self._on_reject(item)
-        self.unreadable.clear()
-        if self._progress:
-            self._progress(self._report.lines)
+def _prepared(importer: Importer, table: Table, size: int) -> Iterator[_Prepared]:
+    unreadable: list[Reject] = []
+    table.on_reject = unreadable.append
+    for chunk in chunks(table, size):
+        rows = importer.prepare(chunk)
+        yield _Prepared(chunk, rows, tuple(unreadable))
+        unreadable.clear()
+    if unreadable:
+        yield _Prepared(Chunk([], {}, is_text=True), [], unreadable)
+
+
+def _ahead(source: Iterator[_Prepared]) -> Iterator[_Prepared]:
+    """Prepare the next chunk in a thread while the database works on this one."""
+    # A context of its own keeps the language of the reasons.
+    context = copy_context()
+
+    def step() -> _Prepared | None:
+        return context.run(lambda: next(source, None))
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(step)
+        while prepared := following.result():
+            following = thread.submit(step)
+            yield prepared
 
 
 def run(
@@ -196,13 +212,17 @@ def run(
     """
     report = ImportReport(importer.what, dry_run)
     started = time.perf_counter()
-    account = _Account(report, on_reject, progress)
-    table.on_reject = account.unreadable.append
     if table.columns is not None:
         importer.check_header(table.columns)
     try:
         with transaction.atomic() if dry_run else nullcontext():
-            _read_all(importer, chunks(table, chunk_lines), report, account)
+            for rejects in _take_all_in(importer, table, chunk_lines, report):
+                for reject in rejects:
+                    report.reject(reject)
+                    if on_reject:
+                        on_reject(reject)
+                if progress:
+                    progress(report.lines)
             if dry_run:
                 transaction.set_rollback(True)
     except ImportFileError as error:
@@ -216,14 +236,15 @@ def run(
     return report
 
 
-def _read_all(
-    importer: Importer, found: Iterable[Chunk], report: ImportReport, account: _Account
-) -> None:
-    for chunk in found:
+def _take_all_in(
+    importer: Importer, table: Table, size: int, report: ImportReport
+) -> Iterator[list[Reject]]:
+    """Take a table in; yield the rejects of each chunk in the order of the lines."""
+    for chunk, rows, unreadable in _ahead(_prepared(importer, table, size)):
         with transaction.atomic(), connection.cursor() as cursor:
-            rejects = importer.run_chunk(cursor, chunk, report)
-        account.settle(rejects, len(chunk.lines))
-    account.settle([], 0)
+            rejects = importer.take_in(cursor, chunk, rows, report)
+        report.lines += len(chunk.lines) + len(unreadable)
+        yield sorted([*rejects, *unreadable])
     with transaction.atomic(), connection.cursor() as cursor:
         importer.finish(cursor, report)
 
