@@ -342,8 +342,8 @@ def _help(parameter: Mapping[str, Any]) -> str:
     minimum, maximum = parameter["minimum"], parameter["maximum"]
     if minimum is not None and maximum is not None:
         limits = {"minimum": _plain(minimum), "maximum": _plain(maximum)}
-        parts.append(_("From %(minimum)s to %(maximum)s.") % limits)
-    return " ".join(filter(None, parts))
+        parts.append(_("From %(minimum)s to %(maximum)s") % limits)
+    return " · ".join(filter(None, parts))
 
 
 def _plain(number: str) -> str:

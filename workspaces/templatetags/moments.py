@@ -1,0 +1,26 @@
+"""Times as they stand on screens: short, in the reader's language and the workspace's zone."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+
+register = template.Library()
+
+
+@register.filter(expects_localtime=True)
+def moment(value: datetime | None) -> str:
+    """Return “3 Nov, 10:42” (“11月3日 10:42”), with the year when it is another one than now."""
+    if not value:
+        return ""
+    return f"{day(value)} {date_format(value, 'TIME_FORMAT')}"
+
+
+@register.filter(expects_localtime=True)
+def day(value: datetime | None) -> str:
+    """Return “3 Nov”, with the year when it is another one than now."""
+    if not value:
+        return ""
+    same_year = value.year == timezone.localdate().year
+    return date_format(value, "MONTH_DAY_FORMAT" if same_year else "DATE_FORMAT")
