@@ -1,5 +1,6 @@
 """The set-up as its users meet it: forms, lists, choices and history keep to the tenant."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -394,6 +395,17 @@ def test_a_key_is_shown_once_and_revoked_in_the_list() -> None:
 
     client.post("/admin/workspaces/apikey/", {"action": "revoke", "_selected_action": [key.pk]})
     assert api_keys.authenticate(secret, now=NOW) is None
+
+
+def test_a_keys_end_is_typed_in_the_workspaces_time_zone() -> None:
+    workspace = make_workspace(time_zone="Asia/Shanghai")
+
+    logged_in(make_administrator(workspace)).post(
+        "/admin/workspaces/apikey/add/",
+        {"name": "CRM", "scopes": [Scope.EVENTS_WRITE], "expires_at": "2027-01-01T08:00"},
+    )
+
+    assert ApiKey.objects.get(name="CRM").expires_at == datetime(2027, 1, 1, 0, 0, tzinfo=UTC)
 
 
 def test_a_foreign_key_is_not_revoked() -> None:

@@ -30,6 +30,13 @@ class ApiKeyForm(ScopedForm):
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices, widget=forms.CheckboxSelectMultiple, label=_("May be used to")
     )
+    # One field with one label, where the set-up would draw two without.
+    expires_at = forms.DateTimeField(
+        required=False,
+        widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"),
+        label=_("Expires"),
+        help_text=_("In the workspace's time zone. Empty: the key lives until it is revoked."),
+    )
 
     class Meta:
         model = ApiKey
