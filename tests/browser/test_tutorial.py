@@ -1,6 +1,6 @@
-"""The stations of docs/tutorial that no other browser test passes: the form, publishing, the run.
+"""The webhook that docs/tutorial registers, as its form draws it.
 
-SCREENSHOTS=<folder> keeps their pictures for the documentation.
+SCREENSHOTS=<folder> keeps the picture for the documentation.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,8 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from journeys.models import Run
-from tests.browser.test_step_editor import assert_accessible, picture
+from tests.browser.test_step_editor import picture
 from tests.journeys.factories import Scene, make_scene
-from tests.journeys.test_whole_way import work
 from tests.webhooks.factories import make_administrator
 from webhooks.choices import ParameterType
 from webhooks.receiver import Receiver
@@ -40,15 +38,13 @@ def scene(receiver: Receiver) -> Scene:
 
 @pytest.fixture
 def page(
-    request: pytest.FixtureRequest,
     browser: Browser,
     client: Client,
     live_server: LiveServer,
     scene: Scene,
 ) -> Iterator[Page]:
-    """A page of the marketer, or of an administrator; script errors fail the test."""
-    is_administrator = getattr(request, "param", "") == "administrator"
-    client.force_login(make_administrator(scene.workspace) if is_administrator else scene.member)
+    """A page of an administrator; script errors fail the test."""
+    client.force_login(make_administrator(scene.workspace))
     context = browser.new_context(
         base_url=live_server.url, viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
     )
@@ -64,7 +60,6 @@ def page(
     assert problems == []
 
 
-@pytest.mark.parametrize("page", ["administrator"], indirect=True)
 def test_the_form_draws_the_request_while_it_is_filled(page: Page, receiver: Receiver) -> None:
     page.goto("/admin/webhooks/webhook/add/")
     page.get_by_label("Name", exact=True).fill("My coupons")
@@ -79,31 +74,3 @@ def test_the_form_draws_the_request_while_it_is_filled(page: Page, receiver: Rec
     expect(page.locator("#webhook-preview")).to_contain_text('"parameter 1 character"')
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     picture(page, "webhook-form")
-
-
-def test_publish_and_watch(page: Page, scene: Scene, receiver: Receiver) -> None:
-    journey = scene.journey()
-    page.goto(f"/w/{scene.workspace.slug}/journeys/{journey.pk}/")
-
-    page.get_by_role("button", name="Publish").click()
-    send = page.get_by_role("button", name="Send to 2 people")
-    expect(send).to_be_visible()
-    picture(page, "publish")
-    assert_accessible(page)
-    send.click()
-    page.wait_for_url("**/runs/*/")
-    work(Run.objects.get())
-    page.reload()
-
-    expect(page.get_by_text("Finished").first).to_be_visible()
-    page.get_by_label("Mobile number, e-mail or another ID").fill("13800000001")
-    page.get_by_role("button", name="Find").click()
-    expect(page.locator("#person-answer .verdict")).to_be_visible()
-    page.evaluate("window.scrollTo(0, 0)")
-    picture(page, "run")
-    assert_accessible(page)
-    assert sorted(
-        person["params"]["content"]
-        for entry in receiver.entries("/first")
-        for person in entry.recipients
-    ) == ["Dear Member Hello", "Dear Zhang San Hello"]
