@@ -107,8 +107,12 @@ function startPreview(place) {
 
 let sending = null;
 
+// What a form answers with: fine, to be mended, too often. Anything else is no fragment to show.
+const FRAGMENTS = new Set([200, 422, 429]);
+
 async function fragment(url, options = {}) {
   const answer = await fetch(url, { ...options, headers: { "x-fragment": "1" } });
+  if (!FRAGMENTS.has(answer.status) || answer.redirected) throw new Error(`status ${answer.status}`);
   return answer.text();
 }
 
@@ -121,7 +125,12 @@ function show(html) {
 }
 
 async function openTest(link) {
-  show(await fragment(link.href));
+  try {
+    show(await fragment(link.href));
+  } catch {
+    location.href = link.href; // The page of its own says what is the matter.
+    return;
+  }
   (dialog.querySelector("input:not([type=hidden])") ?? dialog.querySelector("[data-send]")).focus();
 }
 

@@ -194,6 +194,7 @@ def _send_test(request: HttpRequest, form: TestSendForm, context: dict[str, Any]
             token=form.cleaned_data["token"],
             now=timezone.now(),
         )
+        form.renew()
     except InvalidOrderError as error:
         form.refuse(error.errors)
         return 422

@@ -62,6 +62,10 @@ class TestSendForm(forms.Form):
             values={name: self.cleaned_data[place] for name, place in self._places.items()},
         )
 
+    def renew(self) -> None:
+        """Show a new token with the same values: pressed again, it is another test."""
+        self.data = {**self.data.dict(), "token": uuid.uuid4().hex}  # type: ignore[attr-defined] # a QueryDict
+
     def refuse(self, errors: Mapping[str, str]) -> None:
         """Show what the core refused at the field that it is about."""
         for place, sentence in errors.items():
