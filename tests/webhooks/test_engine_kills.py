@@ -107,8 +107,8 @@ def is_done(scene: Scene) -> bool:
 
 def test_senders_killed_again_and_again_lose_nobody(receiver: ReceiverProcess) -> None:
     """At every kill at most what was open, or answered and not yet flushed, is sent again."""
-    concurrency, kills = 32, 5
-    scene = make_scene(receiver.url(), people=4_000, concurrency=concurrency, timeout_seconds=2)
+    concurrency, kills = 32, 4
+    scene = make_scene(receiver.url(), people=3_000, concurrency=concurrency, timeout_seconds=2)
     scene.submit(size=250)
     chance = random.Random(7)
     before: list[int] = []
@@ -157,7 +157,7 @@ def test_a_frozen_sender_that_thaws_doubles_nothing_in_the_counts(
 def test_a_polite_stop_settles_what_is_open_and_hands_back_the_rest(
     receiver: ReceiverProcess,
 ) -> None:
-    scene = make_scene(receiver.url(), people=3_000, concurrency=8, timeout_seconds=2)
+    scene = make_scene(receiver.url(), people=2_000, concurrency=8, timeout_seconds=2)
     scene.submit(size=500)
     with SenderProcess("--processes", "2") as senders:
         wait_until(lambda: receiver.count() > 300)

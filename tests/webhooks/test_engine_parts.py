@@ -1,0 +1,268 @@
+"""The engine's parts by themselves: lanes, rates, partitions, states, progress, flags."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.utils import IntegrityError
+from django.utils import timezone
+
+from tests.webhooks.scene import Scene, make_scene
+from webhooks import claiming, control, lanes, outbox, partitions, progress, rates, rows, states
+from webhooks.choices import StateByte
+from webhooks.models import Chunk, Plan, WebhookControl
+from webhooks.outbox import NewChunk
+from webhooks.partitions import NoPartition
+from workspaces.models import AuditEntry
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return make_scene("http://127.0.0.1:9/in", people=6)
+
+
+def lock(chunk: Chunk) -> states.ChunkStates:
+    with connection.cursor() as cursor:
+        return states.lock(cursor, [chunk.pk])[chunk.pk]
+
+
+# --- Lanes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("concurrency", [1, 7, 8, 50, 64, 255, 2_000])
+def test_all_lanes_together_carry_the_concurrency(concurrency: int) -> None:
+    count = lanes.count_of(concurrency)
+
+    assert lanes.slots_of(concurrency, range(count)) == concurrency
+    assert all(lanes.slots_of(concurrency, [number]) > 0 for number in range(count))
+
+
+def test_a_lane_is_held_by_one_at_a_time(scene: Scene) -> None:
+    one, other = uuid.uuid4(), uuid.uuid4()
+    taken = lanes.take(scene.webhook.pk, concurrency=64, wanted=6, token=one, seconds=60)
+    rest = lanes.take(scene.webhook.pk, concurrency=64, wanted=6, token=other, seconds=60)
+
+    assert len(taken) == 6
+    assert sorted(taken + rest) == list(range(8))
+
+    lanes.give_back(scene.webhook.pk, one)
+    again = lanes.take(scene.webhook.pk, concurrency=64, wanted=8, token=other, seconds=60)
+    assert sorted(again) == sorted(taken)
+
+
+def test_lanes_that_a_smaller_concurrency_has_not_carry_nothing(scene: Scene) -> None:
+    token = uuid.uuid4()
+    taken = lanes.take(scene.webhook.pk, concurrency=64, wanted=8, token=token, seconds=60)
+
+    assert lanes.slots_of(8, taken) == 8
+
+
+# --- Rates ----------------------------------------------------------------------------------------
+
+
+def test_a_bucket_gives_no_more_than_its_burst(scene: Scene) -> None:
+    granted = [rates.take(scene.webhook.pk, rate=100, wanted=15) for _ in range(3)]
+
+    assert granted[:2] == [15, 5]
+    assert granted[2] <= 2
+
+
+def test_a_bucket_fills_with_time(scene: Scene) -> None:
+    rates.take(scene.webhook.pk, rate=100, wanted=20)
+    past = timezone.now() - timedelta(milliseconds=100)
+    WebhookControl.objects.filter(webhook=scene.webhook).update(tokens=0, tokens_at=past)
+
+    assert 9 <= rates.take(scene.webhook.pk, rate=100, wanted=50) <= 20
+
+
+# --- Partitions -----------------------------------------------------------------------------------
+
+
+def test_days_ahead_are_made_once() -> None:
+    now = timezone.now() + timedelta(days=400)
+
+    assert partitions.ensure_ahead(now=now) == partitions.DAYS_AHEAD + 1
+    assert partitions.ensure_ahead(now=now) == 0
+    partitions.require(partitions.day_of(now) + timedelta(days=14))
+
+
+def test_planning_fails_without_a_partition(scene: Scene) -> None:
+    far = timezone.now() + timedelta(days=600)
+
+    with pytest.raises(NoPartition, match="partition for deliveries planned on"):
+        outbox.submit(plan=scene.plan, chunks=[NewChunk(0, scene.qaids)], now=far)
+
+
+def test_old_days_are_dropped_whole() -> None:
+    long_ago = timezone.now() - timedelta(days=900)
+    partitions.ensure_ahead(now=long_ago)
+    day = partitions.day_of(long_ago) + timedelta(days=3)
+
+    assert partitions.before(day=day) == partitions.drop_before(day=day)
+
+    assert partitions.before(day=day) == []
+    with pytest.raises(NoPartition):
+        partitions.require(partitions.day_of(long_ago))
+
+
+# --- States ---------------------------------------------------------------------------------------
+
+
+def test_moving_a_person_keeps_every_counter_right(scene: Scene) -> None:
+    scene.submit()
+    (chunk,) = scene.chunks()
+    with transaction.atomic(), connection.cursor() as cursor:
+        locked = states.lock(cursor, [chunk.pk])[chunk.pk]
+        locked.move(0, StateByte.DELIVERED)
+        locked.move(1, StateByte.DEAD, "rejected")
+        locked.move(2, StateByte.WAITING)
+        locked.move(2, StateByte.WAITING)
+        locked.store(cursor)
+
+    chunk.refresh_from_db()
+    assert (chunk.delivered, chunk.dead, chunk.queued, chunk.unsent) == (1, 1, 4, 3)
+    assert chunk.unadvanced == 2
+    assert chunk.tallies == {"dead:rejected": 1}
+
+
+def test_whoever_was_handed_on_is_not_handed_on_again(scene: Scene) -> None:
+    scene.submit()
+    (chunk,) = scene.chunks()
+    with transaction.atomic(), connection.cursor() as cursor:
+        locked = states.lock(cursor, [chunk.pk])[chunk.pk]
+        locked.move(0, StateByte.DEAD, "rejected")
+        locked.move(1, StateByte.CANCELLED, "cancelled")
+        locked.store(cursor)
+        assert states.take_ended(cursor, locked) == [0]
+
+        again = lock(chunk)
+        again.move(0, StateByte.WAITING)
+        again.move(0, StateByte.DELIVERED)
+        again.store(cursor)
+        assert states.take_ended(cursor, lock(chunk)) == []
+
+    chunk.refresh_from_db()
+    assert (chunk.delivered, chunk.unadvanced) == (1, 0)
+
+
+def test_the_database_refuses_a_chunk_that_does_not_add_up(scene: Scene) -> None:
+    scene.submit()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Chunk.objects.update(delivered=1)
+
+
+# --- Progress and flags ---------------------------------------------------------------------------
+
+
+def test_progress_is_one_statement_for_many_plans(
+    scene: Scene, django_assert_num_queries: object
+) -> None:
+    scene.submit(size=2)
+    Chunk.objects.filter(number=0).update(
+        queued=0, unsent=0, dead=2, tallies={"dead:rejected": 1, "dead:too_long": 1}
+    )
+    Chunk.objects.filter(number=1).update(
+        queued=1, unsent=0, dead=1, tallies={"dead:rejected": 1, "blank:content:name": 1}
+    )
+
+    with django_assert_num_queries(1):  # type: ignore[operator]
+        found = progress.counts([scene.plan.pk, -1])
+
+    counts = found[scene.plan.pk]
+    assert (counts.planned, counts.dead, counts.queued, counts.unsent) == (6, 3, 3, 2)
+    assert (counts.retrying, counts.ended, counts.chunks) == (1, 3, 3)
+    assert counts.by_reason("dead") == {"rejected": 2, "too_long": 1}
+    assert found[-1].planned == 0
+
+
+def test_a_webhook_is_paused_and_resumed_once(scene: Scene) -> None:
+    now = timezone.now()
+
+    assert control.pause(webhook=scene.webhook, actor=scene.member, now=now)
+    assert not control.pause(webhook=scene.webhook, actor=scene.member, now=now)
+    assert not control.read_flags([scene.plan.pk])[scene.plan.pk].may_send
+    assert control.resume(webhook=scene.webhook, actor=scene.member, now=now)
+    assert not control.resume(webhook=scene.webhook, actor=scene.member, now=now)
+
+    assert control.read_flags([scene.plan.pk])[scene.plan.pk].may_send
+    told = AuditEntry.objects.filter(action__in=["webhook.paused", "webhook.active"])
+    assert told.count() == 2
+
+
+def test_a_cancelled_plan_is_not_paused_or_resumed(scene: Scene) -> None:
+    now = timezone.now()
+    control.cancel_plans([scene.plan.pk])
+
+    assert control.pause_plans([scene.plan.pk], now=now) == 0
+    assert control.resume_plans([scene.plan.pk], responsible=scene.member, now=now) == 0
+    assert Plan.objects.get(pk=scene.plan.pk).state == "cancelled"
+
+
+def test_refusals_are_counted_over_all_senders(scene: Scene) -> None:
+    def note(run: int, *, is_continued: bool) -> bool:
+        return control.note_misconfigured(
+            scene.webhook.pk, run=run, is_continued=is_continued, pause_at=20
+        )
+
+    assert not note(15, is_continued=True)
+    assert not note(3, is_continued=False), "another answer came in between"
+    assert not note(16, is_continued=True)
+    assert note(1, is_continued=True)
+
+
+# --- Claims ---------------------------------------------------------------------------------------
+
+
+def test_the_chunk_that_is_due_longest_comes_first(scene: Scene) -> None:
+    now = timezone.now()
+    chunks = [
+        NewChunk(0, scene.qaids[:2], None, now - timedelta(minutes=1)),
+        NewChunk(1, scene.qaids[2:4], None, now - timedelta(minutes=9)),
+    ]
+    outbox.submit(plan=scene.plan, chunks=chunks, now=now)
+
+    with connection.cursor() as cursor:
+        claimed = claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60)
+
+    assert claimed is not None
+    assert list(claimed[0].qaids) == scene.qaids[2:4]
+
+
+def test_a_chunk_handed_back_counts_as_never_claimed(scene: Scene) -> None:
+    scene.submit()
+    with connection.cursor() as cursor:
+        claimed = claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60)
+        assert claimed is not None
+        chunk, token, _began, _now = claimed
+        assert claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60) is None
+        assert claiming.hand_back_chunk(cursor, chunk.id, token)
+        again = claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60)
+
+    assert again is not None
+    assert (again[0].claims, again[0].was_open) == (1, False)
+
+
+# --- Arrays ---------------------------------------------------------------------------------------
+
+HOSTILE = ['"', "\\", '\\"', "{}", "a,b", "NULL", "", " ", "'; DROP TABLE x --", "张三 😀", "\n\t"]
+
+
+@pytest.mark.parametrize("values", [HOSTILE, ["plain"], [], ["", ""], ["a", None, '"'], [None]])
+def test_an_array_is_read_back_as_it_was(values: list[str | None]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::text[]", [rows.texts(values)])
+        assert cursor.fetchone()[0] == values
+
+
+@pytest.mark.parametrize("values", [HOSTILE, ["plain"], ["a", None], []])
+def test_an_array_within_an_array_is_read_back_as_it_was(values: list[str | None]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT u.texts::text[] FROM unnest(%s::text[]) AS u (texts)",
+            [rows.texts([rows.texts(values), None])],
+        )
+        assert [row[0] for row in cursor.fetchall()] == [values, None]
