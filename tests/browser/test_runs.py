@@ -1,6 +1,6 @@
 """The list, the review, the run page in a real browser: publish in two clicks, watch, find out why.
 
-SCREENSHOTS=<folder> keeps the pictures that stand in docs/images.
+SCREENSHOTS=docs/images keeps the pictures of the documentation, GALLERY=<folder> all others.
 """
 
 import os
@@ -138,8 +138,10 @@ def assert_good(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def picture(page: Page, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
+def picture(page: Page, name: str, kind: str = "") -> None:
+    """Keep a picture for the documentation, or one of another size or scheme for the gallery."""
+    name = f"{name}_{kind}" if kind else name
+    if folder := os.environ.get("GALLERY" if kind else "SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(folder) / f"{name}.png")
 
@@ -358,19 +360,19 @@ def test_the_pages_are_accessible_at_every_size_and_in_both_schemes(
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for size in (WIDE, PHONE):
         for scheme in schemes:
-            kept = f"_{size[0]}_{scheme}" if (size, scheme) != (WIDE, "light") else ""
+            kind = f"{size[0]}_{scheme}" if (size, scheme) != (WIDE, "light") else ""
             page = open_page(size, scheme)
             page.goto(reverse("journeys:list", args=[crowd.workspace.slug]))
             expect(page.get_by_role("rowheader")).to_have_count(5)
             assert_good(page)
-            picture(page, f"journeys{kept}")
+            picture(page, "journeys", kind)
 
             page.goto(url("run", running.journey, running.pk))
             page.get_by_label("Mobile number, e-mail or another ID").fill("13800000001")
             page.get_by_role("button", name="Find").click()
             expect(page.locator(".verdict")).to_be_visible()
             assert_good(page)
-            picture(page, f"run{kept}")
+            picture(page, "run", kind)
             page.get_by_role("button", name="Stop").click()
             expect(page.get_by_text("people are still inside")).to_be_visible()
             assert_good(page)
@@ -382,5 +384,5 @@ def test_the_pages_are_accessible_at_every_size_and_in_both_schemes(
             page.get_by_role("button", name="Publish").click()
             expect(page.get_by_role("button", name="Send to 21,9")).to_be_visible()
             assert_good(page)
-            picture(page, f"publish{kept}")
+            picture(page, "publish", kind)
     assert Journey.objects.get(pk=draft.pk).state == JourneyState.DRAFT
