@@ -1,7 +1,5 @@
 """What was sent, what waits and what was reported, to look at; and sending again."""
 
-import json
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -11,17 +9,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.functional import cached_property
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from identity import masking
-from identity.models import IdType
 from webhooks import answers, ids, plans, rebuilding, redelivery
 from webhooks.admin.keyset import KeysetChangeList
+from webhooks.admin.showing import Masks, code, table
 from webhooks.answers import Outcome
 from webhooks.bodies import pretty
 from webhooks.choices import DeliveryState
@@ -47,7 +43,7 @@ class RecentFirst(KeysetChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        masks = _Masks(request)
+        masks = Masks(request)
         for row in self.result_list:
             row.masks = masks
 
@@ -229,7 +225,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         """Find a delivery through the day in its ID: one partition is read, not all of them."""
         found = self.get_queryset(request).filter(day=ids.day_of(object_id), pk=object_id).first()
         found = found or super().get_object(request, object_id, from_field)
-        found.masks = _Masks(request)
+        found.masks = Masks(request)
         return found
 
     def get_search_results(
@@ -252,12 +248,12 @@ class DeliveryAdmin(OneWorkspaceAdmin):
 
     @admin.display(description=gettext_lazy("sent to"))
     def person(self, obj: Any) -> str:
-        masks: _Masks = obj.masks
+        masks: Masks = obj.masks
         return masks.shown(obj.sent_id, obj.plan, "id_type") or "–"
 
     @admin.display(description=gettext_lazy("reached by"))
     def reach(self, obj: Any) -> str:
-        masks: _Masks = obj.masks
+        masks: Masks = obj.masks
         return masks.shown(obj.reach_id, obj.plan, "reach_id_type") or "–"
 
     @admin.display(description=gettext_lazy("journey"))
@@ -279,7 +275,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
 
     @admin.display(description=gettext_lazy("answer"))
     def their_answer(self, obj: Any) -> SafeString:
-        return _code(obj.masks.text(obj.answer, obj))
+        return code(obj.masks.text(obj.answer, obj))
 
     @admin.display(description=gettext_lazy("this person's part of the request"))
     def part(self, obj: Any) -> SafeString:
@@ -290,12 +286,12 @@ class DeliveryAdmin(OneWorkspaceAdmin):
             text = pretty(rebuilding.part(plans.compiled(obj.plan), recipient))
         except (BindingError, ValidationError):
             return format_html("{}", _("It cannot be made again."))
-        return _code(obj.masks.text(text, obj))
+        return code(obj.masks.text(text, obj))
 
     @admin.display(description=gettext_lazy("later tries"))
     def tries(self, obj: Any) -> SafeString:
         rows = Attempt.objects.filter(day=obj.day, delivery_id=obj.pk).order_by("at")[:100]
-        return _table(
+        return table(
             (_("Try"), _("When"), _("Kind"), _("Outcome"), _("Status"), _("Time"), _("Answer")),
             [
                 (
@@ -317,7 +313,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
     def receipts(self, obj: Delivery) -> SafeString:
         rows = Receipt.objects.filter(delivery_id=obj.pk).order_by("received_at")[:20]
         meanings = obj.webhook.receipt_codes
-        return _table(
+        return table(
             (_("Code"), _("Meaning"), _("Occurred"), _("Received"), _("Message")),
             [
                 (
@@ -429,58 +425,3 @@ class RedeliveryAdmin(OneWorkspaceAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields
-
-
-class _Masks:
-    """What of an ID the visitor may see, asked once a request."""
-
-    def __init__(self, request: HttpRequest) -> None:
-        self._request = request
-        self._types: dict[int, IdType | None] = {}
-
-    @cached_property
-    def _clear(self) -> frozenset[int]:
-        rights = scoping.rights(self._request)
-        return frozenset(rights.workspaces(Point.VIEW_PROFILES))
-
-    def shown(self, value: str, plan: Plan, key: str) -> str:
-        if not value or plan.workspace_id in self._clear:
-            return value
-        if plan.definition.get("encryption", "none") != "none":
-            return f"{value[:4]}{masking.HIDDEN}"
-        id_type = self._type(plan.definition[key]["id"])
-        return masking.mask(value, id_type) if id_type else masking.HIDDEN
-
-    def text(self, text: str, delivery: Delivery) -> str:
-        """Return a text that may hold the person's IDs, with them masked."""
-        for value, key in (
-            (delivery.sent_id, "id_type"),
-            (delivery.reach_id, "reach_id_type"),
-        ):
-            shown = self.shown(value, delivery.plan, key)
-            if value and shown != value:
-                text = text.replace(value, shown).replace(json.dumps(value)[1:-1], shown)
-        return text
-
-    def _type(self, pk: int) -> IdType | None:
-        if pk not in self._types:
-            self._types[pk] = IdType.objects.filter(pk=pk).first()
-        return self._types[pk]
-
-
-def _code(text: str) -> SafeString:
-    return format_html('<div class="code"><pre tabindex="0">{}</pre></div>', text or "–")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> SafeString:
-    if not rows:
-        return format_html("{}", "–")
-    return format_html(
-        "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
-        format_html_join("", '<th scope="col">{}</th>', ((cell,) for cell in head)),
-        format_html_join(
-            "",
-            "<tr>{}</tr>",
-            ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
-        ),
-    )

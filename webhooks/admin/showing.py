@@ -1,0 +1,71 @@
+"""How records are shown: IDs masked for whoever may not see them, texts and tables as HTML."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from identity import masking
+from identity.models import IdType
+from webhooks.models import Delivery, Plan
+from workspaces.admin import scoping
+from workspaces.points import Point
+
+
+class Masks:
+    """What of an ID the visitor may see, asked once a request."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._types: dict[int, IdType | None] = {}
+
+    @cached_property
+    def _clear(self) -> frozenset[int]:
+        rights = scoping.rights(self._request)
+        return frozenset(rights.workspaces(Point.VIEW_PROFILES))
+
+    def shown(self, value: str, plan: Plan, key: str) -> str:
+        if not value or plan.workspace_id in self._clear:
+            return value
+        if plan.definition.get("encryption", "none") != "none":
+            return f"{value[:4]}{masking.HIDDEN}"
+        id_type = self._type(plan.definition[key]["id"])
+        return masking.mask(value, id_type) if id_type else masking.HIDDEN
+
+    def text(self, text: str, delivery: Delivery) -> str:
+        """Return a text that may hold the person's IDs, with them masked."""
+        for value, key in (
+            (delivery.sent_id, "id_type"),
+            (delivery.reach_id, "reach_id_type"),
+        ):
+            shown = self.shown(value, delivery.plan, key)
+            if value and shown != value:
+                text = text.replace(value, shown).replace(json.dumps(value)[1:-1], shown)
+        return text
+
+    def _type(self, pk: int) -> IdType | None:
+        if pk not in self._types:
+            self._types[pk] = IdType.objects.filter(pk=pk).first()
+        return self._types[pk]
+
+
+def code(text: str) -> SafeString:
+    return format_html('<div class="code"><pre tabindex="0">{}</pre></div>', text or "–")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> SafeString:
+    if not rows:
+        return format_html("{}", "–")
+    return format_html(
+        "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
+        format_html_join("", '<th scope="col">{}</th>', ((cell,) for cell in head)),
+        format_html_join(
+            "",
+            "<tr>{}</tr>",
+            ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
+        ),
+    )
