@@ -64,8 +64,10 @@ class Mapper:
         if (self.many_new and self.create) or not self._assign_known(cursor):
             locks.exclusive(self.workspace.pk)
             self._collect(cursor)
-            if records := self._undecided(cursor):
-                assigned = self._decide(cursor, records, now=now)
+            if self._slots:
+                assigned.people = self._make_strangers(cursor, now=now)
+                if records := self._undecided(cursor):
+                    self._decide(cursor, records, assigned, now=now)
         self._check_types(cursor)
         if lines:
             self._write_lines(cursor)
@@ -137,9 +139,45 @@ class Mapper:
         cursor.execute("SELECT EXISTS (SELECT FROM identity_staged_sets WHERE profile_id IS NULL)")
         return bool(cursor.fetchone() == (True,))
 
+    def _make_strangers(self, cursor: CursorWrapper, *, now: datetime) -> int:
+        """Make people of the combinations whose values nobody has and no other line names.
+
+        Most lines of a first import are such; nothing has to be decided about them.
+        """
+        strangers = " AND ".join(
+            ["t.profile_id IS NULL", *(f"t.f{n} IS NULL" for n in self._slots)]
+        )
+        for slot in self._slots if len(self._slots) > 1 else ():
+            shared = (
+                f"SELECT v{slot} FROM identity_staged_sets WHERE v{slot} <> ''"
+                f" GROUP BY v{slot} HAVING count(*) > 1"
+            )
+            strangers += f" AND t.v{slot} NOT IN ({shared})"
+        owners = ", ".join(f"f{slot} = made.qaid" for slot in self._slots)
+        keys = " UNION ALL ".join(
+            f"(SELECT {self.types[slot - 1].pk}, v{slot}, profile_id FROM stranger"
+            f" WHERE v{slot} <> '' ORDER BY v{slot})"
+            for slot in self._slots
+        )
+        values = ", ".join(f"s.v{slot}" for slot in self._slots)
+        cursor.execute(
+            f"WITH stranger AS (UPDATE identity_staged_sets s SET profile_id = made.qaid, {owners}"
+            "   FROM (SELECT line, nextval('identity_profile_qaid_seq') AS qaid FROM ("
+            f"     SELECT t.line FROM identity_staged_sets t WHERE {strangers} ORDER BY t.line"
+            "   ) AS waiting) AS made"
+            f"   WHERE made.line = s.line RETURNING {values}, s.profile_id),"
+            " profile AS (INSERT INTO identity_profile"
+            "   (qaid, workspace_id, tags, tag_times, created_at)"
+            "   SELECT profile_id, %s, '{}', '{}', %s FROM stranger),"
+            " key AS (INSERT INTO identity_mappingkey (id_type_id, value, profile_id)"
+            f"  {keys})"
+            " SELECT count(*) FROM stranger",
+            [self.workspace.pk, now],
+        )
+        (made,) = cursor.fetchone()
+        return int(made)
+
     def _undecided(self, cursor: CursorWrapper) -> list[Record]:
-        if not self._slots:
-            return []
         every = range(1, len(self.types) + 1)
         columns = ", ".join(f"{name}{slot}" for name in ("v", "f") for slot in every)
         cursor.execute(
@@ -150,8 +188,13 @@ class Mapper:
         return [Record(row[0], row[1 : count + 1], row[count + 1 :]) for row in cursor.fetchall()]
 
     def _decide(
-        self, cursor: CursorWrapper, records: Sequence[Record], *, now: datetime
-    ) -> Assigned:
+        self,
+        cursor: CursorWrapper,
+        records: Sequence[Record],
+        assigned: Assigned,
+        *,
+        now: datetime,
+    ) -> None:
         single = [not id_type.multi_value for id_type in self.types]
         joiner = Joiner(single=single, held=self._held(cursor, records, single))
         decision = joiner.decide(records)
@@ -181,7 +224,9 @@ class Mapper:
             for conflict in decision.conflicts
         ]
         self._write_conflicts(cursor, conflicts, now=now)
-        return Assigned(decision.new_people, len(decision.merges), len(conflicts))
+        assigned.people += decision.new_people
+        assigned.merged += len(decision.merges)
+        assigned.conflicts += len(conflicts)
 
     def _held(
         self, cursor: CursorWrapper, records: Iterable[Record], single: Sequence[bool]
