@@ -49,20 +49,13 @@ def write_staged(cursor: CursorWrapper) -> int:
     return int(cursor.rowcount)
 
 
-def set_tag(
-    *, workspace: Workspace, tag: Tag, qaids: Sequence[int], value: Any, now: datetime
-) -> int:
-    """Give people one tag value, already checked by ``typed_values``; return how many changed.
-
-    Follows redirects. None clears the tag.
-    """
-    return set_tags(workspace=workspace, values={tag.code: value}, qaids=qaids, now=now)
-
-
 def set_tags(
     *, workspace: Workspace, values: Mapping[str, Any], qaids: Sequence[int], now: datetime
 ) -> int:
-    """Give people the same checked values by tag code; return how many people changed."""
+    """Give people the same values by tag code; return how many changed.
+
+    The values have been checked by ``typed_values``; None clears. Redirects are followed.
+    """
     incoming = (
         "SELECT DISTINCT s.qaid AS profile_id, 0 AS place,"
         " extract(epoch FROM %s::timestamptz) AS time,"

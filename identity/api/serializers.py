@@ -6,8 +6,9 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 
+# Describes only: ``identity.ingestion`` checks, since one bad event must not stop the others.
 class EventSerializer(serializers.Serializer[Any]):
-    """One event. ``identity.ingestion`` checks it, since one bad event must not stop the others."""
+    """One time something happened to somebody."""
 
     event_id = serializers.CharField(
         max_length=100,
