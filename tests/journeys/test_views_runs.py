@@ -144,7 +144,9 @@ def test_numbers_older_than_five_minutes_are_counted_again(
     assert not journey.runs.exists()
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", signing.dumps({"journey": 1})])
+@pytest.mark.parametrize(
+    "token", ["", "nonsense", signing.dumps({"journey": 1})], ids=["none", "nonsense", "another's"]
+)
 def test_only_what_was_shown_is_published(member: Client, scene: Scene, token: str) -> None:
     journey = scene.journey()
 

@@ -54,9 +54,7 @@ def test_ready_says_whether_the_database_answers(client: Client) -> None:
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
 
 
-def test_a_balancer_asks_by_address_and_without_tls(
-    client: Client, settings: Settings
-) -> None:
+def test_a_balancer_asks_by_address_and_without_tls(client: Client, settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["console.example.com"]
     settings.SECURE_SSL_REDIRECT = True
 

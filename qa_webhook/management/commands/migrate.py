@@ -1,4 +1,4 @@
-"""Django's ``migrate``, which also makes the cache table and gives the run-time role its rights."""
+"""Django's ``migrate``, and what else a database needs before anything works on it."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from qa_webhook import database_roles
 
 class Command(migrate.Command):
     help = (
-        f"{migrate.Command.help} Afterwards the cache table exists and the run-time role may use "
-        "every table. Runs as the role of DATABASE_OWNER_URL."
+        f"{migrate.Command.help} Afterwards the cache table and the next days' partitions exist "
+        "and the run-time role may use every table. Runs as the role of DATABASE_OWNER_URL."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -22,3 +22,5 @@ class Command(migrate.Command):
         connection = connections[options["database"]]
         call_command("createcachetable", database=options["database"], verbosity=0)
         database_roles.grant(connection)
+        # So that nobody's first run has to wait for the scheduler.
+        call_command("partitions", verbosity=0)
