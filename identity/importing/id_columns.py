@@ -48,7 +48,7 @@ class IdColumns:
                 "name": name
             }
         every = [*self.types, *known]
-        sentence = _("“%(name)s” is no column of this kind of file.") % {"name": name}
+        sentence = _("“%(name)s” is not known here.") % {"name": name}
         if close := difflib.get_close_matches(name, every, 1, 0.7) or [
             code for code in every if code.lower() == name.lower()
         ]:

@@ -256,7 +256,7 @@ def test_an_uploaded_list_says_what_came_in_and_what_did_not(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"MOBIL\n1\n", "“MOBIL” is no column of this kind of file."),
+        (b"MOBIL\n1\n", "“MOBIL” is not known here."),
         ("MOBILE\n张三\n".encode("gb18030"), "Line 2 is not UTF-8."),
         (b"", "The submitted file is empty."),
     ],

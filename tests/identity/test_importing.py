@@ -307,8 +307,8 @@ def test_bad_lines_are_named_and_the_others_come_in(crm: DataSource) -> None:
     ("text", "sentence"),
     [
         ("", "The file is empty."),
-        ("MOBIL\n1\n", "“MOBIL” is no column of this kind of file. Did you mean “MOBILE”?"),
-        ("mobile\n1\n", "“mobile” is no column of this kind of file. Did you mean “MOBILE”?"),
+        ("MOBIL\n1\n", "“MOBIL” is not known here. Did you mean “MOBILE”?"),
+        ("mobile\n1\n", "“mobile” is not known here. Did you mean “MOBILE”?"),
         ("seen_at\n1\n", "The file has no ID column. Name one of its columns ONEID, MOBILE, "),
         ("MOBILE,MOBILE\n1,2\n", "The column “MOBILE” is there twice. Remove one of the two."),
         ("MOBILE\n张三\n".encode("gb18030"), "Line 2 is not UTF-8. Save the file as “CSV UTF-8”"),

@@ -108,7 +108,7 @@ def test_an_event_sent_again_is_a_duplicate_in_any_call(workspace: Workspace) ->
         ({"ids": ["A1"]}, "invalid_id", "“ids” must be an object of IDs by ID type."),
         ({"ids": {"MOBILE": "x"}}, "invalid_id", "A mobile number has 5 to 15 digits; “+”, "),
         ({"ids": {"ONEID": ["A1"]}}, "invalid_id", "An ID must be a text."),
-        ({"ids": {"MOBIL": "1"}}, "unknown_field", "“MOBIL” is no column of this kind of file."),
+        ({"ids": {"MOBIL": "1"}}, "unknown_field", "“MOBIL” is not known here."),
         ({"ids": {"OPEN_ID": "o-1"}}, "unknown_person", "Nobody is known by this ID. Send an ID "),
         ({"attributes": {"amount": "50"}}, "invalid_attribute", "“amount” must be a number "),
         ({"attributes": {"amount": True}}, "invalid_attribute", "“amount” must be a number "),
