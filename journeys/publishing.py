@@ -146,6 +146,8 @@ def review(*, journey: Journey, user: User, now: datetime) -> Review:
 def publish(*, journey: Journey, revision: int, user: User, now: datetime) -> Publication:
     """Freeze the draft as a version and start it; the user becomes the responsible member.
 
+    A second click changes nothing: what listens already, unchanged, is returned as it is.
+
     Raises:
         NotPublishable: something is missing, both gates of each webhook included.
         StaleDraft: the draft was changed after the revision that was reviewed.
@@ -155,6 +157,8 @@ def publish(*, journey: Journey, revision: int, user: User, now: datetime) -> Pu
     if problems:
         raise NotPublishable(problems)
     with transaction.atomic():
+        # Runs before their journey, as everybody locks them.
+        list(journey.runs.select_for_update().filter(state__in=uses.OPEN_STATES).order_by("pk"))
         locked = Journey.objects.select_for_update().get(pk=journey.pk)
         if locked.draft_revision != revision:
             raise drafts.stale(locked, None)
@@ -166,6 +170,8 @@ def publish(*, journey: Journey, revision: int, user: User, now: datetime) -> Pu
             draft,
             steps=tuple(components.of(step).refreshed(step, loaded) for step in draft.steps),
         )
+        if live := _listening(locked, document):
+            return Publication(live.version, live)
         loaded = context.load(workspace=journey.workspace, documents=[document], now=now)
         _close_former(locked, now)
         version = _freeze(locked, document, user, now)
@@ -264,6 +270,16 @@ def estimated_seconds(webhook: Webhook, people: int, last_test: TestSend | None)
         answer = last_test.duration_ms / 1000
     rate = min(OWN_RATE, webhook.concurrency / answer, webhook.rate_per_second or OWN_RATE)
     return round(messages / rate)
+
+
+def _listening(journey: Journey, document: Document) -> Run | None:
+    """Return the run that listens with this very document, if one does."""
+    run = (
+        journey.runs.filter(state=RunState.RUNNING, is_event=True, closed_at__isnull=True)
+        .select_related("version")
+        .first()
+    )
+    return run if run and Document.from_json(run.version.document) == document else None
 
 
 def _close_former(journey: Journey, now: datetime) -> None:

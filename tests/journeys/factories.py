@@ -132,6 +132,19 @@ class Scene:
             assert written.step is not None
             last = written.step.key
 
+    def rename_step(self, journey: Journey, name: str) -> None:
+        """Change the draft's first step a little."""
+        step = Document.from_json(journey.draft).steps[0]
+        drafts.save_step(
+            journey=journey,
+            revision=journey.draft_revision,
+            user=self.member,
+            key=step.key,
+            name=name,
+            config=step.config,
+            now=NOW,
+        )
+
     def report(self, person: Profile, event_id: str, **attributes: Any) -> None:
         """Let an event of type *purchase* come in, as the API does."""
         value = person.identifiers.filter(id_type=self.mobile).values_list("value", flat=True)[0]

@@ -326,6 +326,7 @@ def test_a_new_version_of_an_event_journey_takes_the_place_of_the_old_one(scene:
     journey = scene.event_journey(make_purchase(scene))
     first = publish(scene, journey).run
     assert (first.state, first.started_at) == (RunState.RUNNING, NOW)
+    scene.rename_step(journey, "Another name")
 
     second = publish(scene, journey).run
 
@@ -333,6 +334,14 @@ def test_a_new_version_of_an_event_journey_takes_the_place_of_the_old_one(scene:
     assert first.closed_at == NOW
     assert second.closed_at is None
     assert journey.state == JourneyState.RUNNING
+
+
+def test_a_second_click_publishes_nothing_twice(scene: Scene) -> None:
+    journey = scene.event_journey(make_purchase(scene))
+    first = publish(scene, journey)
+
+    assert publish(scene, journey) == first
+    assert JourneyVersion.objects.count() == 1
 
 
 def test_a_version_keeps_its_revision_while_the_webhook_goes_on(scene: Scene) -> None:

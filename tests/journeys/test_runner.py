@@ -413,6 +413,7 @@ def test_once_holds_across_versions_and_merged_people(scene: Scene) -> None:
     journey, _run = listen(scene, reentry=Reentry.ONCE)
     scene.report(scene.people[1], "e-1", shop="Berlin")
     sweep(timezone.now())
+    scene.rename_step(journey, "Another name")
     publish(scene, journey, timezone.now())
     younger, older = scene.people[1], scene.people[0]
     younger.identifiers.all().delete()
