@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import transaction
@@ -16,28 +16,30 @@ from webhooks.work import ClaimedChunk, ClaimedMessage
 CAREFUL_CLAIMS: Final = 3
 # Written into ``Message.claims`` before a careful message is opened.
 INTENT: Final = 100
-MESSAGES_AT_ONCE: Final = 100
+MESSAGES_AT_ONCE: Final = 200
 
 # A webhook has its turn when something of it is due: longest not served first.
 _DUE_WEBHOOKS: Final = """
-SELECT c.webhook_id, w.concurrency, clock_timestamp()
-FROM webhooks_webhookcontrol c
-JOIN webhooks_webhook w ON w.id = c.webhook_id
-JOIN workspaces_workspace s ON s.id = w.workspace_id
-WHERE c.state = 'active' AND s.sending_stopped_at IS NULL
-    AND (c.breaker_until IS NULL OR c.breaker_until <= clock_timestamp())
-    AND (EXISTS (
-        SELECT 1 FROM webhooks_chunk k
-        WHERE k.webhook_id = c.webhook_id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
-            AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
-            AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
-    ) OR EXISTS (
+SELECT * FROM (
+    SELECT c.webhook_id, w.concurrency, EXISTS (
         SELECT 1 FROM webhooks_message m
         WHERE m.webhook_id = c.webhook_id AND m.due_at <= clock_timestamp()
             AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
             AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
-    ))
-ORDER BY c.last_served NULLS FIRST, c.webhook_id
+    ) AS has_messages, EXISTS (
+        SELECT 1 FROM webhooks_chunk k
+        WHERE k.webhook_id = c.webhook_id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+            AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
+            AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
+    ) AS has_chunks, clock_timestamp(), c.last_served
+    FROM webhooks_webhookcontrol c
+    JOIN webhooks_webhook w ON w.id = c.webhook_id
+    JOIN workspaces_workspace s ON s.id = w.workspace_id
+    WHERE c.state = 'active' AND s.sending_stopped_at IS NULL
+        AND (c.breaker_until IS NULL OR c.breaker_until <= clock_timestamp())
+) AS found
+WHERE has_messages OR has_chunks
+ORDER BY last_served NULLS FIRST, webhook_id
 """
 
 _CLAIM_CHUNK: Final = """
@@ -85,11 +87,20 @@ ON CONFLICT DO NOTHING
 """
 
 
-def due_webhooks(cursor: CursorWrapper) -> tuple[list[tuple[int, int]], datetime | None]:
-    """Return (id, concurrency) of the webhooks that have something due, and the database's time."""
+class DueWebhook(NamedTuple):
+    """A webhook that something is due of."""
+
+    id: int
+    concurrency: int
+    has_messages: bool
+    has_chunks: bool
+
+
+def due_webhooks(cursor: CursorWrapper) -> tuple[list[DueWebhook], datetime | None]:
+    """Return the webhooks that have something due, in the order of their turns; and the time."""
     cursor.execute(_DUE_WEBHOOKS)
     rows = cursor.fetchall()
-    return [(row[0], row[1]) for row in rows], rows[0][2] if rows else None
+    return [DueWebhook(*row[:4]) for row in rows], rows[0][4] if rows else None
 
 
 def claim_chunk(
@@ -168,6 +179,6 @@ def hand_back_messages(cursor: CursorWrapper, message_ids: list[str], token: UUI
     """Give up messages that were not opened."""
     cursor.execute(
         "UPDATE webhooks_message SET lease = NULL, lease_until = NULL,"
-        " claims = least(greatest(claims - 1, 0), 2) WHERE id = ANY(%s) AND lease = %s",
+        " claims = greatest(claims - 1, 0) WHERE id = ANY(%s) AND lease = %s",
         [message_ids, str(token)],
     )

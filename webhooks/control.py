@@ -28,6 +28,8 @@ MISCONFIGURED: Final = "misconfigured"
 KEY_MISSING: Final = "key_missing"
 # The reason of a plan whose responsible member lost one of the two gates.
 PERMISSION_LOST: Final = "permission_lost"
+# The reason of a plan that no request can be made of, whoever it is for.
+UNSENDABLE: Final = "unsendable"
 
 # What its administrators read when the engine stops a webhook, by the reason.
 _STOPPED: Final = {
@@ -223,7 +225,12 @@ def cancel_plans(plan_ids: Sequence[int]) -> int:
 
 def lose_permission(plan_id: int, *, now: datetime) -> bool:
     """Pause a plan whose responsible member lost a gate; nobody fails, the layer above is told."""
-    if not pause_plans([plan_id], now=now, reason=PERMISSION_LOST):
+    return stop_plan(plan_id, reason=PERMISSION_LOST, now=now)
+
+
+def stop_plan(plan_id: int, *, reason: str, now: datetime) -> bool:
+    """Pause a plan for a reason of the engine's own, and tell the layer above; once."""
+    if not pause_plans([plan_id], now=now, reason=reason):
         return False
     deliveries_settled.send(sender=Plan, plan_ids=[plan_id], chunk_ids=[])
     return True

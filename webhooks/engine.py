@@ -78,6 +78,7 @@ class Sender:
             clock=self._clock,
             only=webhook_id,
             record=self._record,
+            flags=self._flag,
         )
         self._pending: list[Tried] = []
         self._pending_people = 0
@@ -270,9 +271,12 @@ class Sender:
     # --- Sending ----------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        for line in list(self._intake.lines.values()):
+        lines = [line for line in self._intake.lines.values() if line.holds]
+        # What senders died with has the process to itself.
+        alone = next((line for line in lines if line.has_alone), None)
+        for line in lines if alone is None else [alone]:
             # While the database is away nothing new is opened: it could not be settled.
-            if self._is_up and not self.is_stopping and line.holds:
+            if self._is_up and not self.is_stopping:
                 with self._surviving():
                     self._open(line)
         wait = POLL_SECONDS
@@ -289,6 +293,8 @@ class Sender:
             if line.open >= slots or not self.transport.free:
                 return
             if held.lease.left() <= target.timeout + self.options.margin_seconds:
+                continue
+            if line.has_alone and not held.is_alone:
                 continue
             if held.is_alone or target.at_most_once:
                 self._open_with_intent(line, held)

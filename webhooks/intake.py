@@ -1,21 +1,24 @@
 """How a sender comes by work: whose turn it is, lanes, claims, gates, the read of a chunk."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import uuid4
 
 import structlog
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from webhooks import claiming, closing, control, grants, lanes, preparing
 from webhooks.choices import PlanState, StateByte, WebhookState
-from webhooks.leases import Keeper
+from webhooks.control import Flags
+from webhooks.leases import Keeper, Lease
 from webhooks.lines import Line, Options
 from webhooks.models import Plan
 from webhooks.outcomes import Judge
 from webhooks.plans import PlanCache
 from webhooks.preparing import Preparer
+from webhooks.rendering import BindingError
 from webhooks.secrets import SecretError
 from webhooks.targets import Target, TargetCache
 from webhooks.work import ClaimedChunk, ClaimedMessage, Clock, Ending, Envelope, Held, Tried
@@ -39,8 +42,14 @@ class Intake:
         clock: Clock,
         only: int | None,
         record: Callable[[Tried], None],
+        flags: Callable[[int], Flags],
     ) -> None:
-        """``record`` takes how those ended who get no message; ``only`` serves one webhook."""
+        """Serve all webhooks, or ``only`` one.
+
+        Args:
+            record: takes how those ended who get no message.
+            flags: the flags of a plan, as the sender last read them.
+        """
         self.lines: dict[int, Line] = {}
         self.plans = PlanCache()
         self.targets = TargetCache()
@@ -49,7 +58,9 @@ class Intake:
         self._clock = clock
         self._only = only
         self._record = record
-        self._due: list[int] = []
+        self._flags = flags
+        # Webhooks that something is due of, and whether messages wait there.
+        self._due: dict[int, bool] = {}
         self._look_at = 0.0
 
     # --- Whose turn it is -------------------------------------------------------------------------
@@ -65,10 +76,13 @@ class Intake:
             line = self.lines.get(webhook_id)
             if line is None or not self._has_room(line):
                 continue
-            if self._take_chunk(line):
+            # Whoever has waited for another try goes before whoever has not been tried.
+            if self._due[webhook_id]:
+                claimed = self._due[webhook_id] = self._take_messages(line)
+            elif self._take_chunk(line):
                 claimed = True
             else:
-                self._due.remove(webhook_id)
+                del self._due[webhook_id]
         return claimed
 
     def _is_behind(self) -> bool:
@@ -82,14 +96,11 @@ class Intake:
             due, now = claiming.due_webhooks(cursor)
         if now is not None:
             self._clock.set(now)
-        self._due = []
-        for webhook_id, concurrency in due:
-            if self._only in (None, webhook_id) and self._line(webhook_id, concurrency):
-                self._due.append(webhook_id)
-        for webhook_id in self._due:
-            line = self.lines[webhook_id]
-            if self._has_room(line):
-                self._take_messages(line)
+        self._due = {
+            webhook.id: webhook.has_messages
+            for webhook in due
+            if self._only in (None, webhook.id) and self._line(webhook.id, webhook.concurrency)
+        }
         for line in list(self.lines.values()):
             if not line.holds and line.webhook_id not in self._due:
                 self.close(line)
@@ -160,36 +171,71 @@ class Intake:
     # --- Chunks -----------------------------------------------------------------------------------
 
     def _take_chunk(self, line: Line) -> bool:
-        with transaction.atomic(), connection.cursor() as cursor:
-            found = claiming.claim_chunk(cursor, line.webhook_id, seconds=self._keeper.seconds)
-            if found is None:
-                return False
-            chunk, token, began, now = found
-            self._clock.set(now)
-            held = Held(
-                lease=self._keeper.hold("webhooks_chunk", [chunk.id], token, began=began),
-                webhook_id=line.webhook_id,
-                chunk_id=chunk.id,
-                plan=self.plans.get(chunk.plan_id),
-                day=chunk.day,
-                is_alone=chunk.claims >= claiming.CAREFUL_CLAIMS,
-            )
-            target = self.refresh(line)
-            preparer = Preparer(cursor, chunk, held, target) if target else None
-            # Where intents are written, one may be left of a statement whose answer was lost.
-            has_intents = held.is_alone or (target is not None and target.at_most_once)
-            if preparer is not None and (chunk.was_open or has_intents):
-                self._look_back(preparer, chunk, held)
-        if preparer is None or not self._may_go_out(chunk, held):
+        found = self._claim_chunk(line)
+        if found is None:
+            return False
+        held, chunk, preparer = found
+        try:
+            passed = self._prepare(held, chunk, preparer)
+        except Exception:
+            # Not ours any more: its lease ends by itself, if it cannot be handed back.
+            self._keeper.release(held.lease)
+            raise
+        if passed is None:
             self._refuse(held)
             return False
-        with connection.cursor() as cursor:
-            preparer.use(cursor)
-            passed = preparer.messages(now=self._clock.now())
         line.holds.append(held)
         for tried in passed:
             self._record(tried)
         return True
+
+    def _claim_chunk(self, line: Line) -> tuple[Held, ClaimedChunk, Preparer | None] | None:
+        """Claim, and look at what a dead sender left, in one transaction."""
+        lease: Lease | None = None
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                found = claiming.claim_chunk(cursor, line.webhook_id, seconds=self._keeper.seconds)
+                if found is None:
+                    return None
+                chunk, token, began, now = found
+                self._clock.set(now)
+                lease = self._keeper.hold("webhooks_chunk", [chunk.id], token, began=began)
+                held = Held(
+                    lease=lease,
+                    webhook_id=line.webhook_id,
+                    chunk_id=chunk.id,
+                    plan=self.plans.get(chunk.plan_id),
+                    day=chunk.day,
+                    is_alone=chunk.claims >= claiming.CAREFUL_CLAIMS,
+                )
+                target = self.refresh(line)
+                if target is None:
+                    return held, chunk, None
+                preparer = Preparer(cursor, chunk, held, target)
+                # Where intents are written, one may be left of a statement whose answer was lost.
+                if chunk.was_open or held.is_alone or target.at_most_once:
+                    self._look_back(preparer, chunk, held)
+                return held, chunk, preparer
+        except Exception:
+            if lease is not None:
+                self._keeper.release(lease)
+            raise
+
+    def _prepare(
+        self, held: Held, chunk: ClaimedChunk, preparer: Preparer | None
+    ) -> list[Tried] | None:
+        """Read and render; None when nothing may or can go out."""
+        if preparer is None or not self._may_go_out(chunk, held):
+            return None
+        try:
+            with connection.cursor() as cursor:
+                preparer.use(cursor)
+                return preparer.messages(now=self._clock.now())
+        except (BindingError, ValidationError, ValueError) as error:
+            # Of the plan or the webhook, not of one person: nobody fails for it.
+            log.exception("plan_unsendable", plan=chunk.plan_id, error=type(error).__name__)
+            control.stop_plan(chunk.plan_id, reason=control.UNSENDABLE, now=self._clock.now())
+            return None
 
     def _look_back(self, preparer: Preparer, chunk: ClaimedChunk, held: Held) -> None:
         if chunk.was_open:
@@ -232,40 +278,47 @@ class Intake:
 
     # --- Waiting messages -------------------------------------------------------------------------
 
-    def _take_messages(self, line: Line) -> None:
+    def _take_messages(self, line: Line) -> bool:
         with connection.cursor() as cursor:
             messages, token, began = claiming.claim_messages(
                 cursor, line.webhook_id, seconds=self._keeper.seconds
             )
         if not messages:
-            return
-        careful = [each for each in messages if each.claims >= claiming.CAREFUL_CLAIMS]
-        if careful and len(messages) > 1:
-            # Worked one by one: all but the first of them, or all others, go back.
-            kept = messages if len(careful) < len(messages) else careful[:1]
-            kept = [each for each in kept if each not in careful] or careful[:1]
-            back = [each.id for each in messages if each not in kept]
+            return False
+        careful = [
+            each for each in messages if claiming.CAREFUL_CLAIMS <= each.claims <= claiming.INTENT
+        ]
+        if careful:
+            # One that senders died with is worked alone; the others wait for that.
+            back = [each.id for each in messages if each is not careful[0]]
             with connection.cursor() as cursor:
                 claiming.hand_back_messages(cursor, back, token)
-            messages = kept
+            messages = careful[:1]
         ids = [each.id for each in messages]
         held = Held(
             lease=self._keeper.hold("webhooks_message", ids, token, began=began),
             webhook_id=line.webhook_id,
-            is_alone=any(each.claims >= claiming.CAREFUL_CLAIMS for each in messages),
+            is_alone=bool(careful),
         )
         line.holds.append(held)
+        flags = control.read_flags(sorted({each.plan_id for each in messages}))
         for message in messages:
-            self._take_message(line, held, message)
+            self._take_message(line, held, message, flags)
+        return True
 
-    def _take_message(self, line: Line, held: Held, message: ClaimedMessage) -> None:
+    def _take_message(
+        self, line: Line, held: Held, message: ClaimedMessage, flags: Mapping[int, Flags]
+    ) -> None:
         plan = self.plans.get(message.plan_id)
+        send_until = flags[message.plan_id].send_until
         envelope = preparing.stored_envelope(message, held, plan)
         if message.claims > claiming.INTENT:
             state = StateByte.UNCERTAIN if line.target.at_most_once else StateByte.DEAD
             self._end(envelope, state, "unknown" if line.target.at_most_once else "poison")
         elif message.expires_at is not None and message.expires_at <= self._clock.now():
             self._end(envelope, StateByte.EXPIRED, "expired")
+        elif send_until is not None and send_until <= self._clock.now():
+            self._end(envelope, StateByte.EXPIRED, "send_until")
         else:
             held.ready.append(envelope)
 
@@ -304,4 +357,9 @@ class Intake:
             return None
 
     def _judge(self, target: Target) -> Judge:
-        return Judge(target, message_ids=preparing.message_ids(), schedule=self._options.schedule)
+        return Judge(
+            target,
+            message_ids=preparing.message_ids(),
+            schedule=self._options.schedule,
+            send_until=lambda plan: self._flags(plan.id).send_until,
+        )

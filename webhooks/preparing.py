@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import structlog
 from django.conf import settings
 from django.db.backends.utils import CursorWrapper
 
@@ -18,6 +19,8 @@ from webhooks.plans import CompiledPlan
 from webhooks.rendering import RenderingError, Skipped
 from webhooks.targets import Target
 from webhooks.work import ClaimedChunk, ClaimedMessage, Ending, Envelope, Held, Recipient, Tried
+
+log = structlog.get_logger(__name__)
 
 # Reasons of a row that says "this one may be open now"; the second is written when a chunk is
 # worked one by one because senders died with it.
@@ -148,6 +151,11 @@ class Preparer:
                 )
             except RenderingError as error:
                 passed.append(Ending(recipient, StateByte.DEAD, error.reason))
+                continue
+            except Exception:
+                # A fault of ours with this one's values: the neighbours go on.
+                log.exception("rendering_failed", delivery=delivery_id)
+                passed.append(Ending(recipient, StateByte.DEAD, RenderingError.reason))
                 continue
             recipients.append(recipient)
         self._held.is_left_over = bool(self._waiting)

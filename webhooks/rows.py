@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from django.db.backends.utils import CursorWrapper
+from psycopg2.extras import execute_values
 
 from webhooks.choices import DeliveryState, StateByte
 from webhooks.leases import Lease
@@ -98,12 +99,15 @@ AND NOT EXISTS (SELECT 1 FROM webhooks_attempt a
 _INSERT_MESSAGES: Final = """
 INSERT INTO webhooks_message (id, workspace_id, webhook_id, plan_id, chunk_id, day, delivery_ids,
     positions, body, kind, attempts, first_attempt_at, due_at, expires_at, claims)
-VALUES (%s, %s, %s, %s, %s, %s, %s::text[], %s::int[], %s, %s, %s, %s,
-    clock_timestamp() + make_interval(secs => %s), %s, 0)
+VALUES %s
 ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, due_at = excluded.due_at,
     first_attempt_at = excluded.first_attempt_at, expires_at = excluded.expires_at,
     kind = excluded.kind, lease = NULL, lease_until = NULL, claims = 0
 """
+_MESSAGE: Final = (
+    "(%s, %s, %s, %s, %s, %s, %s::text[], %s::int[], %s, %s, %s, %s,"
+    " clock_timestamp() + make_interval(secs => %s), %s, 0)"
+)
 
 
 def texts(values: Sequence[str | None]) -> str:
@@ -267,26 +271,27 @@ def store_messages(
     cursor: CursorWrapper, found: Iterable[tuple[CompiledPlan, int, date, Waiting]]
 ) -> None:
     """Write the messages that wait for another try, of (plan, chunk, day, message)."""
-    for plan, chunk_id, day, waiting in found:
-        cursor.execute(
-            _INSERT_MESSAGES,
-            [
-                waiting.id,
-                plan.workspace_id,
-                plan.webhook_id,
-                plan.id,
-                chunk_id,
-                day,
-                words([each.delivery_id for each in waiting.recipients]),
-                numbers([each.position for each in waiting.recipients]),
-                waiting.body,
-                waiting.kind,
-                waiting.tries,
-                waiting.first_attempt_at,
-                waiting.delay,
-                waiting.expires_at,
-            ],
+    values = [
+        (
+            waiting.id,
+            plan.workspace_id,
+            plan.webhook_id,
+            plan.id,
+            chunk_id,
+            day,
+            words([each.delivery_id for each in waiting.recipients]),
+            numbers([each.position for each in waiting.recipients]),
+            waiting.body,
+            waiting.kind,
+            waiting.tries,
+            waiting.first_attempt_at,
+            waiting.delay,
+            waiting.expires_at,
         )
+        for plan, chunk_id, day, waiting in found
+    ]
+    if values:
+        execute_values(cursor.cursor, _INSERT_MESSAGES, values, template=_MESSAGE, page_size=200)
 
 
 def insert_intents(

@@ -222,5 +222,12 @@ def take_back(envelopes: Iterable[Envelope]) -> None:
     """Let people whose message was refused before it was sent wait as if it had not been tried."""
     with transaction.atomic(), connection.cursor() as cursor:
         for each in envelopes:
-            if each.has_intent and not each.is_stored:
+            if each.has_intent and each.is_stored:
+                # As before it was marked: worked alone, when it was that.
+                claims = claiming.CAREFUL_CLAIMS if each.held.is_alone else 1
+                cursor.execute(
+                    "UPDATE webhooks_message SET claims = %s WHERE id = %s AND lease = %s",
+                    [claims, each.id, str(each.held.lease.token)],
+                )
+            elif each.has_intent:
                 rows.delete_intents(cursor, each)

@@ -614,3 +614,45 @@ def test_an_erased_person_is_not_sent_to(receiver: Receiver) -> None:
 
 def _merge(qaid: int, *, into: int) -> None:
     Profile.objects.filter(pk=qaid).update(merged_into=into, tags={}, tag_times={})
+
+
+# --- What nobody's person is to blame for ---------------------------------------------------------
+
+
+def test_a_plan_that_no_request_can_be_made_of_stands_still_and_nobody_fails(
+    receiver: Receiver,
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=3)
+    definition = {**scene.plan.definition, "encryption": "aes"}
+    Plan.objects.filter(pk=scene.plan.pk).update(definition=definition)
+    scene.submit()
+    scene.drain(seconds=0.6)
+
+    plan = Plan.objects.get(pk=scene.plan.pk)
+    assert (plan.state, plan.pause_reason) == ("paused", control.UNSENDABLE)
+    assert scene.counts().unsent == 3
+    assert receiver.entries("/in") == []
+
+
+def test_a_waiting_person_expires_with_the_steps_last_moment(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=2)
+    receiver.behave("/in", Behaviour(status=503))
+    scene.submit()
+    scene.drain(seconds=0.5, schedule=(timedelta(seconds=0.7),) * 4)
+    Plan.objects.filter(pk=scene.plan.pk).update(send_until=timezone.now())
+    Message.objects.update(due_at=timezone.now())
+    scene.drain(seconds=3)
+
+    assert {(each.state, each.reason) for each in scene.deliveries()} == {("expired", "send_until")}
+    check_invariants(scene)
+
+
+def test_nobody_is_to_be_tried_again_after_the_steps_last_moment(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=1)
+    receiver.behave("/in", Behaviour(status=503))
+    soon = timezone.now() + timedelta(seconds=30)
+    Plan.objects.filter(pk=scene.plan.pk).update(send_until=soon)
+    scene.submit()
+    scene.drain(seconds=3, schedule=(timedelta(seconds=60),))
+
+    assert [(each.state, each.reason) for each in scene.deliveries()] == [("expired", "expired")]

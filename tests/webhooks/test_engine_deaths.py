@@ -320,3 +320,75 @@ def test_a_claim_is_taken_once_by_two_senders(receiver: Receiver) -> None:
 
     ids = [token.id for _request, token in first.sent + second.sent]  # type: ignore[attr-defined]
     assert len(ids) == len(set(ids)) == 30
+
+
+def test_a_message_that_kills_senders_is_worked_alone_and_then_dies(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=3)
+    receiver.script("/in", *[Reply(503)] * 3)
+    scene.submit()
+    scene.drain(seconds=0.6, schedule=(timedelta(seconds=0.7),) * 9)
+    for _ in range(2):
+        Message.objects.update(due_at=timezone.now())
+        begin(make_sender(SlowTransport()))
+        end_leases()
+    third = SlowTransport()
+    sender = make_sender(third)
+    for _ in range(3):
+        sender.turn()
+    assert third.open == 1
+    poison = third.sent[0][1]
+    end_leases()
+    scene.drain(schedule=(timedelta(seconds=0.1),) * 9)
+
+    counts = scene.counts()
+    assert (counts.dead, counts.delivered) == (1, 2)
+    (dead,) = [each for each in scene.deliveries() if each.state == "dead"]
+    assert (dead.reason, dead.message_id) == ("poison", poison.id)  # type: ignore[attr-defined]
+    check_invariants(scene)
+
+
+def test_what_is_worked_alone_waits_for_no_other_webhook(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=2)
+    other = make_scene(receiver.url("/other"), people=50)
+    scene.submit()
+    for _ in range(2):
+        begin(make_sender(SlowTransport()))
+        end_leases()
+    other.submit()
+    scene.drain()
+    other.drain()
+
+    assert scene.counts().delivered == 2
+    assert other.counts().delivered == 50
+
+
+def test_at_most_once_a_waiting_message_that_was_open_is_uncertain(receiver: Receiver) -> None:
+    scene = make_scene("http://127.0.0.1:9/in", people=1, guarantee="at_most_once")
+    scene.submit()
+    scene.drain(seconds=0.5, schedule=(timedelta(seconds=0.6),) * 4)
+    assert Message.objects.count() == 1
+    Message.objects.update(due_at=timezone.now())
+    transport = SlowTransport()
+    begin(make_sender(transport))
+    assert transport.open == 1
+    end_leases()
+    scene.drain()
+
+    (delivery,) = scene.deliveries()
+    assert (delivery.state, delivery.reason) == ("uncertain", "unknown")
+    check_invariants(scene)
+
+
+def test_an_intent_whose_writing_was_not_confirmed_is_not_sent(receiver: Receiver) -> None:
+    """The statement was carried out and its answer lost: nobody knows, so nobody is sent to twice."""
+    scene = make_scene(receiver.url("/in"), people=2, guarantee="at_most_once", concurrency=1)
+    scene.submit()
+    begin(make_sender(SlowTransport()))
+    Chunk.objects.update(lease=None, lease_until=None, claims=0)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE webhooks_lane SET lease = NULL, lease_until = NULL")
+    scene.drain()
+
+    counts = scene.counts()
+    assert (counts.uncertain, counts.delivered) == (1, 1)
+    check_invariants(scene)
