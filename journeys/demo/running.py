@@ -1,6 +1,7 @@
 """The main job once, from files to receipts, in a database and with processes of its own."""
 
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -266,9 +267,12 @@ def _figures(runs: list[Run], stats: dict[str, Any], seconds: float) -> Figures:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports free now, below those that the system gives to outgoing connections."""
+    """Return ports free now, below those that the system gives to outgoing connections.
+
+    In any order, since another demo may be looking at this moment.
+    """
     found: list[int] = []
-    for port in range(18_400, 18_900):
+    for port in random.sample(range(18_400, 19_400), 1_000):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -277,4 +281,4 @@ def _free_ports(count: int) -> list[int]:
         found.append(port)
         if len(found) == count:
             return found
-    raise DemoError("There is no free port from 18400 to 18899.")
+    raise DemoError("There is no free port from 18400 to 19399.")

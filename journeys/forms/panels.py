@@ -40,7 +40,10 @@ class PanelForm(forms.Form):
         self.step, self.context, self.user = step, context, user
         self.fields["name"].required = True
         self.fields["name"].error_messages["required"] = _("Enter a step name.")
-        self.fields["name"].initial = step.name
+        component = components.of(step)
+        # A start has a name to begin with; a step is named by what it is for.
+        is_start = isinstance(component, components.StartComponent)
+        self.fields["name"].initial = step.name or (str(component.label) if is_start else "")
         self.fields["name"].widget.attrs["autocomplete"] = "off"
         self.build()
         for field in self.fields.values():

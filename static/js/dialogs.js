@@ -86,8 +86,8 @@ export function start() {
   );
 
   document.body.addEventListener("htmx:afterSwap", (event) => {
-    const dialog = event.detail.target.closest?.("dialog[data-fill]");
-    if (dialog?.childElementCount) {
+    const dialog = event.detail.target;
+    if (dialog.matches?.("dialog[data-fill]") && dialog.childElementCount) {
       const heading = dialog.querySelector("h2[id]");
       if (heading) dialog.setAttribute("aria-labelledby", heading.id);
       open(dialog, event.detail.requestConfig?.elt ?? document.activeElement);

@@ -5,8 +5,10 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.commands import migrate
 from django.db import connections
+from django.utils import timezone
 
 from qa_webhook import database_roles
+from webhooks import partitions
 
 
 class Command(migrate.Command):
@@ -22,5 +24,6 @@ class Command(migrate.Command):
         connection = connections[options["database"]]
         call_command("createcachetable", database=options["database"], verbosity=0)
         database_roles.grant(connection)
-        # So that nobody's first run has to wait for the scheduler.
-        call_command("partitions", verbosity=0)
+        if options["app_label"] is None:
+            # So that nobody's first run has to wait for the scheduler.
+            partitions.ensure_ahead(now=timezone.now())
