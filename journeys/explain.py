@@ -440,7 +440,7 @@ class _Explaining:
 
     def _time(self, at: datetime) -> str:
         local = timezone.localtime(at, self.zone)
-        return f"{formats.date_format(local, 'j M Y, H:i')} ({self.zone.key})"
+        return f"{formats.date_format(local, 'DATETIME_FORMAT')} ({self.zone.key})"
 
 
 def _failed(

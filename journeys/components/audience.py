@@ -109,7 +109,7 @@ class AudienceStart(StartComponent):
             }
         if config.when == When.AT and config.at:
             at = timezone.localtime(config.at, context.workspace.zone)
-            return f"{who} · {formats.date_format(at, 'j M Y, H:i')}"
+            return f"{who} · {formats.date_format(at, 'DATETIME_FORMAT')}"
         return f"{who} · {When.NOW.label}"
 
     def sources(self, step: Step, context: Context) -> list[VariableSource]:

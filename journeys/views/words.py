@@ -30,10 +30,11 @@ def duration(seconds: float) -> str:
 def moment(at: datetime, workspace: Workspace, *, now: datetime) -> str:
     """Return a time with its zone, as “3 Dec, 09:00 (Asia/Shanghai)”; the year when it differs."""
     local = timezone.localtime(at, workspace.zone)
-    style = (
-        "j M, H:i" if local.year == timezone.localtime(now, workspace.zone).year else "j M Y, H:i"
-    )
-    return f"{formats.date_format(local, style)} ({workspace.time_zone})"
+    same_year = local.year == timezone.localtime(now, workspace.zone).year
+    day = formats.date_format(local, "MONTH_DAY_FORMAT" if same_year else "DATE_FORMAT")
+    time = formats.date_format(local, "TIME_FORMAT")
+    words = _("%(day)s, %(time)s") % {"day": day, "time": time}
+    return f"{words} ({workspace.time_zone})"
 
 
 def reason(code: str, definition: Mapping[str, Any]) -> str:

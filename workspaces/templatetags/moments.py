@@ -5,6 +5,7 @@ from datetime import datetime
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
@@ -14,7 +15,8 @@ def moment(value: datetime | None) -> str:
     """Return “3 Nov, 10:42” (“11月3日 10:42”), with the year when it is another one than now."""
     if not value:
         return ""
-    return f"{day(value)} {date_format(value, 'TIME_FORMAT')}"
+    parts = {"day": day(value), "time": date_format(value, "TIME_FORMAT")}
+    return _("%(day)s, %(time)s") % parts
 
 
 @register.filter(expects_localtime=True)
