@@ -61,13 +61,13 @@ class TimedSender(Sender):
 
     def _timed(self, name: str, call: Any, within: str = "") -> Any:
         def timed(*args: Any, **kwargs: Any) -> Any:
-            inner = self._spent[within]
+            inner = self._spent.get(within, 0.0)
             started = time.perf_counter()
             try:
                 return call(*args, **kwargs)
             finally:
                 taken = time.perf_counter() - started
-                self._spent[name] += taken - (self._spent[within] - inner)
+                self._spent[name] += taken - (self._spent.get(within, 0.0) - inner)
 
         return timed
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from tests.webhooks.processes import ROOT, SenderProcess, environment, wait_until
@@ -186,6 +187,36 @@ def test_a_receiver_that_is_down_during_a_run_gets_everybody_when_it_is_back(
 
     compare(scene, receiver)
     check_invariants(scene)
+
+
+def test_database_connections_cut_in_full_flight_double_nothing(
+    receiver: ReceiverProcess,
+) -> None:
+    """A flush whose COMMIT was not confirmed is repeated, and counts once; leases are kept."""
+    scene = make_scene(receiver.url(), people=2_000, concurrency=16, timeout_seconds=1)
+    scene.submit(size=250)
+    with SenderProcess() as sender:
+        wait_until(lambda: receiver.count() > 200)
+        for _ in range(6):
+            cut_connections()
+            time.sleep(0.3)
+        wait_until(lambda: is_done(scene), seconds=60)
+        sender.signal(signal.SIGTERM)
+        assert sender.wait(10) == 0
+
+    assert max(compare(scene, receiver).values()) == 1
+    assert Attempt.objects.filter(kind__in=["unknown", "late"]).count() == 0
+    check_invariants(scene)
+
+
+def cut_connections() -> None:
+    """End every session on this database but our own."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND usename = current_user"
+        )
 
 
 def test_paused_and_resumed_between_two_processes(receiver: ReceiverProcess) -> None:
