@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 CLICKS: Final = 17
 COUNT_CLICKS: Final = """
 window.addEventListener("click", (event) => {
-  if (!event.isTrusted) return;
+  if (!event.isTrusted || event.detail === 0) return;  // A key that presses a button is no click.
   sessionStorage.setItem("clicks", Number(sessionStorage.getItem("clicks") ?? 0) + 1);
 }, true);
 """
@@ -213,3 +213,96 @@ def test_the_seven_steps_end_at_the_receiver(
     assert clicks(page) <= CLICKS
     journey.refresh_from_db()
     assert journey.draft["steps"][0]["config"]["values"][FIRST] == "Dear ${name} Hello"
+
+
+def test_the_first_example_reads_as_in_the_original(
+    page: Page, scene: Scene, webhook: Webhook, receiver: Receiver
+) -> None:
+    open_step(page, scene, draft(scene))
+    page.get_by_label("Step name").fill("Discount")
+    page.get_by_role("combobox", name="Webhook").select_option(label="Coupon engine")
+    page.get_by_label("Content", exact=True).fill("abc")
+    expect(page.get_by_text("Discount activity at abc")).to_be_visible()
+    page.get_by_role("radio", name="Mobile").click()
+    page.get_by_role("button", name="Test send").click()
+    test = page.get_by_role("dialog", name="Test send")
+    test.get_by_label("Test ID").fill("13800000001")
+    test.get_by_role("button", name="OK", exact=True).click()
+    expect(test.get_by_text("accepted the test")).to_be_visible()
+
+    (entry,) = receiver.entries("/coupons")
+    assert entry.contents(webhook.content_template) == ["Discount activity at abc"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_panel_and_dialogs_are_accessible_and_stay_inside(
+    page: Page, scene: Scene, webhook: Webhook, width: int, theme: str
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    journey = scene.journey()
+    page.goto(editor_url(scene, journey))
+    page.locator(f'.node-main[id$="{journey.draft["steps"][0]["key"]}"]:visible').click()
+    expect(page.get_by_label("Step name")).to_be_visible()
+    stays_inside(page)
+    assert_accessible(page)
+    picture(page, f"panel-{width}-{theme}")
+    page.get_by_role("button", name="Insert variable into").click()
+    expect(page.get_by_role("dialog", name="Insert variable")).to_be_visible()
+    stays_inside(page)
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Test send").click()
+    expect(page.get_by_role("dialog", name="Test send")).to_be_visible()
+    stays_inside(page)
+    assert_accessible(page)
+
+
+def stays_inside(page: Page) -> None:
+    """Nothing makes the page itself scroll sideways."""
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_step_is_built_tested_and_saved_by_keyboard_alone(
+    page: Page, scene: Scene, webhook: Webhook, receiver: Receiver
+) -> None:
+    journey = draft(scene)
+    page.goto(editor_url(scene, journey))
+    page.locator(".canvas-graph .node-main").first.focus()
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Step name")).to_be_visible()
+    page.get_by_label("Step name").focus()
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Coupon")  # The list goes to what is typed.
+    expect(page.get_by_role("combobox", name="Webhook")).to_have_value(str(webhook.pk))
+    content = page.get_by_label("Content", exact=True)
+    expect(content).to_be_visible()
+    content.focus()
+    page.keyboard.type("Dear ")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Insert variable")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(content).to_have_value("Dear ${Nickname}")
+    expect(content).to_be_focused()
+    page.get_by_role("radio", name="Mobile").focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Test send").focus()
+    page.keyboard.press("Enter")
+    test = page.get_by_role("dialog", name="Test send")
+    expect(test).to_be_visible()
+    test.get_by_label("Test ID").focus()
+    page.keyboard.type("13800000001")
+    page.keyboard.press("Enter")
+    expect(test.get_by_text("accepted the test")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_label("Step name").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Coupon engine · MOBILE").first).to_be_visible()
+
+    assert clicks(page) == 0
+    assert len(receiver.entries("/coupons")) == 1
