@@ -68,6 +68,7 @@ class Mapper:
                 assigned.people = self._make_strangers(cursor, now=now)
                 if records := self._undecided(cursor):
                     self._decide(cursor, records, assigned, now=now)
+                self._write_additions(cursor)
         self._check_types(cursor)
         if lines:
             self._write_lines(cursor)
@@ -145,14 +146,12 @@ class Mapper:
         Most lines of a first import are such; nothing has to be decided about them.
         """
         strangers = " AND ".join(
-            ["t.profile_id IS NULL", *(f"t.f{n} IS NULL" for n in self._slots)]
+            [
+                "t.profile_id IS NULL",
+                *(f"t.f{slot} IS NULL" for slot in self._slots),
+                *(self._in_one_line(slot) for slot in self._slots if len(self._slots) > 1),
+            ]
         )
-        for slot in self._slots if len(self._slots) > 1 else ():
-            shared = (
-                f"SELECT v{slot} FROM identity_staged_sets WHERE v{slot} <> ''"
-                f" GROUP BY v{slot} HAVING count(*) > 1"
-            )
-            strangers += f" AND t.v{slot} NOT IN ({shared})"
         owners = ", ".join(f"f{slot} = made.qaid" for slot in self._slots)
         keys = " UNION ALL ".join(
             f"(SELECT {self.types[slot - 1].pk}, v{slot}, profile_id FROM stranger"
@@ -177,12 +176,56 @@ class Mapper:
         (made,) = cursor.fetchone()
         return int(made)
 
+    def _in_one_line(self, slot: int) -> str:
+        return (
+            f"t.v{slot} NOT IN (SELECT v{slot} FROM identity_staged_sets WHERE v{slot} <> ''"
+            f" GROUP BY v{slot} HAVING count(*) > 1)"
+        )
+
+    @property
+    def _addition(self) -> str:
+        """The condition for combinations that only add values to one person whom they name.
+
+        Nobody has the other values, no other line names them, and he may have several.
+        """
+        conditions = ["t.profile_id IS NULL"]
+        owners = ", ".join(f"t.f{slot}" for slot in self._slots)
+        conditions.append(f"coalesce(least({owners}) = greatest({owners}), false)")
+        for slot in self._slots:
+            known = f"t.v{slot} = '' OR t.f{slot} IS NOT NULL"
+            if self.types[slot - 1].multi_value:
+                known += f" OR {self._in_one_line(slot)}"
+            conditions.append(f"({known})")
+        return " AND ".join(conditions)
+
+    def _write_additions(self, cursor: CursorWrapper) -> None:
+        """Give additions to their people, who may have been merged in this batch."""
+        if len(self._slots) < 2:
+            return
+        owners = ", ".join(f"t.f{slot}" for slot in self._slots)
+        added = ", ".join(f"t.v{n} <> '' AND t.f{n} IS NULL AS adds{n}" for n in self._slots)
+        given = ", ".join(f"f{slot} = a.qaid" for slot in self._slots)
+        returned = ", ".join(f"s.v{slot}, a.adds{slot}" for slot in self._slots)
+        keys = " UNION ALL ".join(
+            f"(SELECT {self.types[slot - 1].pk}, v{slot}, profile_id FROM addition"
+            f" WHERE adds{slot} ORDER BY v{slot})"
+            for slot in self._slots
+        )
+        cursor.execute(
+            f"WITH addition AS (UPDATE identity_staged_sets s SET profile_id = a.qaid, {given}"
+            f"   FROM (SELECT t.line, coalesce(p.merged_into_id, p.qaid) AS qaid, {added}"
+            "     FROM identity_staged_sets t"
+            f"    JOIN identity_profile p ON p.qaid = least({owners}) WHERE {self._addition}) AS a"
+            f"   WHERE a.line = s.line RETURNING {returned}, s.profile_id)"
+            f" INSERT INTO identity_mappingkey (id_type_id, value, profile_id) {keys}"
+        )
+
     def _undecided(self, cursor: CursorWrapper) -> list[Record]:
         every = range(1, len(self.types) + 1)
         columns = ", ".join(f"{name}{slot}" for name in ("v", "f") for slot in every)
         cursor.execute(
-            f"SELECT line, {columns} FROM identity_staged_sets"
-            " WHERE profile_id IS NULL ORDER BY line"
+            f"SELECT line, {columns} FROM identity_staged_sets t"
+            f" WHERE profile_id IS NULL AND NOT ({self._addition}) ORDER BY line"
         )
         count = len(self.types)
         return [Record(row[0], row[1 : count + 1], row[count + 1 :]) for row in cursor.fetchall()]
