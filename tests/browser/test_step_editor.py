@@ -272,7 +272,7 @@ def test_a_step_is_built_tested_and_saved_by_keyboard_alone(
     page.locator(".canvas-graph .node-main").first.focus()
     page.keyboard.press("a")
     page.keyboard.press("Enter")
-    expect(page.get_by_label("Step name")).to_be_visible()
+    expect(page.locator("#panel-title")).to_be_focused()
     page.get_by_label("Step name").focus()
     page.keyboard.type("By keyboard")
     page.keyboard.press("Tab")
