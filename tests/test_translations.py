@@ -1,0 +1,220 @@
+"""The Chinese catalogue is whole, compiled and right, and no page says anything past it."""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Final
+
+import polib
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+
+ROOT: Final = Path(settings.BASE_DIR)
+FOLDER: Final = ROOT / "locale" / "zh_Hans" / "LC_MESSAGES"
+SOURCES: Final = ("workspaces", "identity", "webhooks", "journeys", "qa_webhook", "templates")
+TEMPLATES: Final = sorted((ROOT / "templates").rglob("*.html"))
+HOW_TO_MEND: Final = (
+    "Run manage.py makemessages -l zh_Hans -i .venv -i tests -i docs -i staticfiles --no-wrap "
+    "--add-location file, translate, then manage.py compilemessages -l zh_Hans -i .venv."
+)
+
+Key = tuple[str | None, str]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> polib.POFile:
+    return polib.pofile(str(FOLDER / "django.po"))
+
+
+def key_of(entry: polib.POEntry | polib.MOEntry) -> Key:
+    return entry.msgctxt or None, entry.msgid
+
+
+def texts_of(entry: polib.POEntry | polib.MOEntry) -> list[str]:
+    if entry.msgid_plural:
+        return [text for _, text in sorted(entry.msgstr_plural.items())]
+    return [entry.msgstr]
+
+
+# -- The catalogue ---------------------------------------------------------------------------------
+
+
+def test_every_entry_is_translated(catalogue: polib.POFile) -> None:
+    assert [entry.msgid for entry in catalogue.untranslated_entries()] == [], HOW_TO_MEND
+
+
+def test_no_entry_is_a_guess(catalogue: polib.POFile) -> None:
+    assert [entry.msgid for entry in catalogue.fuzzy_entries()] == [], HOW_TO_MEND
+
+
+def test_the_compiled_catalogue_is_made_of_this_one(catalogue: polib.POFile) -> None:
+    compiled = polib.mofile(str(FOLDER / "django.mo"))
+    written = {key_of(entry): texts_of(entry) for entry in catalogue if not entry.obsolete}
+    assert {key_of(entry): texts_of(entry) for entry in compiled} == written, HOW_TO_MEND
+
+
+@pytest.mark.skipif(
+    shutil.which("xgettext") is None,
+    reason="Reading the texts out of the code needs xgettext. Install it: apt-get install gettext",
+)
+def test_every_text_of_the_code_is_in_the_catalogue(
+    catalogue: polib.POFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "locale").mkdir()
+    settings.LOCALE_PATHS = [tmp_path / "locale"]
+    monkeypatch.chdir(tmp_path)
+
+    call_command("makemessages", locale=["zh_Hans"], keep_pot=True, verbosity=0)
+
+    found = {key_of(entry) for entry in polib.pofile(str(tmp_path / "locale" / "django.pot"))}
+    known = {key_of(entry) for entry in catalogue if not entry.obsolete}
+    assert found - known == set(), HOW_TO_MEND
+    assert known - found == set(), HOW_TO_MEND
+
+
+# %(name)s, {name}, ${name}: what code fills in or people type. “{{x}}” is a brace, not a place.
+_PLACES: Final = re.compile(r"%\([a-z_]+\)[sd]|%%|\$?\{+[a-zA-Z_]*\}+", re.ASCII)
+
+
+def test_both_sides_have_the_same_places_to_fill(catalogue: polib.POFile) -> None:
+    different = []
+    for entry in catalogue:
+        asked = Counter(_PLACES.findall(entry.msgid_plural or entry.msgid))
+        different += [
+            (entry.msgid, text)
+            for text in texts_of(entry)
+            if Counter(_PLACES.findall(text)) != asked
+        ]
+    assert different == []
+
+
+# -- The writing -----------------------------------------------------------------------------------
+
+_HAN: Final = "\u3400-\u9fff"
+_NARROW: Final = re.compile(rf"[{_HAN}][,;:?!()]|[,;?!()][{_HAN}]")
+_CODE_SAMPLES: Final = re.compile(r"“[^”]*: [^”]*”|%\(\w+\)[sd]|https?://\S+")
+
+
+def test_punctuation_beside_chinese_is_chinese(catalogue: polib.POFile) -> None:
+    wrong = [
+        text
+        for entry in catalogue
+        for text in texts_of(entry)
+        if _NARROW.search(_CODE_SAMPLES.sub("", text))
+    ]
+    assert wrong == []
+
+
+# Words of the screens with one Chinese word each; the right one stands in every sentence of them.
+TERMS: Final = {
+    "audience": ("人群",),
+    "journey": ("活动", "自动化营销"),
+    "webhook": ("Webhook", "webhook"),
+    "workspace": ("工作空间",),
+    "usage permission": ("使用权限",),
+    "ID type": ("ID 类型", "ID 加密"),
+    "receipt": ("回执",),
+}
+
+
+@pytest.mark.parametrize("word", TERMS)
+def test_one_word_for_one_thing(catalogue: polib.POFile, word: str) -> None:
+    without = [
+        (entry.msgid, text)
+        for entry in catalogue
+        if re.search(rf"(?<![\w“/-]){word}s?(?![\w”-])", _PLACES.sub("", entry.msgid))
+        for text in texts_of(entry)
+        if not any(term in text for term in TERMS[word])
+    ]
+    assert without == []
+
+
+# -- Templates -------------------------------------------------------------------------------------
+
+# Units, keys, and what people type as it stands.
+ALLOWED: Final = frozenset({"Alt", "Ctrl", "Del", "ID", "IDs", "ms"})
+_SPOKEN: Final = frozenset(
+    {"alt", "aria-description", "aria-label", "data-label", "label", "placeholder", "title"}
+)
+_SILENT: Final = frozenset({"code", "pre", "script", "style", "svg"})
+_WORD: Final = re.compile(r"(?<![&\w#])[A-Za-z]{2,}")
+_TRANSLATED: Final = re.compile(
+    r"\{#.*?#\}"
+    r"|\{%\s*comment.*?endcomment\s*%\}"
+    r"|\{% block (body_attributes|bodyclass|coltype|layout) %\}.*?\{% endblock \1 %\}"
+    r"|\{%\s*blocktrans(?:late)?\b.*?endblocktrans(?:late)?\s*%\}",
+    re.DOTALL,
+)
+_GIVEN: Final = re.compile(
+    r"""\{%\s*include\b[^%]*?\b(?:label|text|title|words|hint|help)=(?:"([^"]+)"|'([^']+)')"""
+)
+_TAG: Final = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+
+
+class _Bare(HTMLParser):
+    """Collects the text and the spoken attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name in _SPOKEN and value]
+        self._silent += tag in _SILENT
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent -= tag in _SILENT
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.found.append(data)
+
+
+def bare_words(source: str) -> Iterator[str]:
+    """Find the English words that a page says without asking the catalogue."""
+    untranslated = _TRANSLATED.sub("", source)
+    pieces = [first or second for first, second in _GIVEN.findall(untranslated)]
+    parser = _Bare()
+    parser.feed(_TAG.sub("", untranslated))
+    parser.close()
+    for piece in [*pieces, *parser.found]:
+        yield from (word for word in _WORD.findall(piece) if word not in ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<p>Hello</p>",
+        '<button title="Close it">×</button>',
+        '<p>{% translate "Save" %} now</p>',
+        '{% include "x.html" with label="Close" %}',
+        "{% if a > b %}Yes{% endif %}",
+    ],
+)
+def test_the_check_of_templates_sees_bare_words(source: str) -> None:
+    assert list(bare_words(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<p title="{% translate "Close" %}" class="meta">{{ name }}, 5 ms</p>',
+        "{# A note. #}<p>{% blocktranslate trimmed %}Hello <b>you</b>{% endblocktranslate %}</p>",
+        "<pre>POST /marketing HTTP/1.1</pre>",
+        "<script>const words = 1;</script>&nbsp;",
+    ],
+)
+def test_the_check_of_templates_lets_the_rest_be(source: str) -> None:
+    assert list(bare_words(source)) == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_templates_have_no_words_of_their_own(path: Path) -> None:
+    assert list(bare_words(path.read_text(encoding="utf-8"))) == []
