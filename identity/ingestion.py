@@ -16,18 +16,21 @@ from django.utils.translation import gettext as _
 
 from identity import events
 from identity.importing.chunks import Chunk
-from identity.importing.events import OCCURRED_AT, EventImporter
+from identity.importing.events import IDS, OCCURRED_AT, EventImporter
 from identity.importing.report import ImportReport
 from identity.importing.times import stage_times
 from identity.mapping import TypesChangedError
 from identity.models import DataSource, IncomingEvent
 from workspaces.models import Workspace
+from workspaces.typed import printable
 
 REMEMBERED: Final = timedelta(days=7)
 MAX_ITEMS: Final = 1_000
 API_SOURCE: Final = "api"
 # Deleted in steps, so that no step holds its rows for long.
 _PRUNE_ROWS: Final = 10_000
+# So much of a name that means nothing is said again.
+_NAME_SHOWN: Final = 64
 
 Status = Literal["accepted", "duplicate", "rejected"]
 
@@ -63,6 +66,7 @@ class _LiveEvents(EventImporter):
     def __init__(self, *, workspace: Workspace, source: DataSource, now: datetime) -> None:
         super().__init__(workspace=workspace, source=source, now=now)
         self.fresh: set[str] = set()
+        self._known = {*self.known_keys, IDS, *self.ids.types}
 
     def stage_occurred(self, chunk: Chunk) -> Sequence[str]:
         staged = stage_times(chunk, OCCURRED_AT, zone=self.zone, now=self.now)
@@ -80,6 +84,21 @@ class _LiveEvents(EventImporter):
     def write(self, cursor: CursorWrapper, report: ImportReport) -> None:
         self.record_identifiers(cursor)
         self.fresh = events.store_live(cursor, workspace_id=self.workspace.pk, now=self.now)
+
+    def unknown_in(self, item: dict[str, Any]) -> str | None:
+        """Return a name that means nothing here, in the item or in its IDs.
+
+        Looked for before names become columns: a million of them would fill the memory.
+        """
+        named = item.get(IDS)
+        inside = named if isinstance(named, dict) else {}
+        for name in (*item, *inside):
+            if name not in self._known:
+                return name
+        return None
+
+    def complain(self, name: str) -> str:
+        return self.ids.complain(name[:_NAME_SHOWN], self.known_keys)
 
     @property
     def nobody(self) -> str:
@@ -105,12 +124,15 @@ def _receive(workspace: Workspace, items: Sequence[Any], now: datetime) -> list[
     )
     live = _LiveEvents(workspace=workspace, source=source, now=now)
     report = ImportReport(live.what)
-    objects = {index: item for index, item in enumerate(items) if isinstance(item, dict)}
-    rejected: dict[int, tuple[str, str]] = {
-        index: ("invalid", _("An event must be an object."))
-        for index in range(len(items))
-        if index not in objects
-    }
+    objects: dict[int, dict[str, Any]] = {}
+    rejected: dict[int, tuple[str, str]] = {}
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            rejected[index] = ("invalid", _("An event must be an object."))
+        elif (unknown := live.unknown_in(item)) is not None:
+            rejected[index] = ("unknown_field", live.complain(unknown))
+        else:
+            objects[index] = item
     if objects:
         chunk = _chunk(objects)
         rows = live.prepare(chunk)
@@ -133,9 +155,10 @@ def _answers(
     answers = []
     for index, item in enumerate(items):
         given = item.get("event_id") if isinstance(item, dict) else None
-        name = str(given).strip()[:100] if isinstance(given, str | int) else ""
+        name = printable(str(given).strip()[:100]) if isinstance(given, str | int) else ""
         if index in rejected:
-            answers.append(ItemResult(index, name, "rejected", *rejected[index]))
+            code, reason = rejected[index]
+            answers.append(ItemResult(index, name, "rejected", code, printable(reason)))
         elif name in fresh:
             fresh.discard(name)
             answers.append(ItemResult(index, name, "accepted"))

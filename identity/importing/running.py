@@ -50,6 +50,8 @@ class Importer:
         self.source = source
         self.now = now
         self.zone = workspace.zone
+        # Which ID types the chunk in hand has columns of.
+        self._slots: list[int] = []
         self._others: list[IdType] = []
         self.ids = IdColumns.of(workspace)
         self.mapper = Mapper(
@@ -100,7 +102,7 @@ class Importer:
         """Write what has to wait for the last line."""
 
     def record_identifiers(self, cursor: CursorWrapper) -> None:
-        self.mapper.record_identifiers(cursor, others=self._others)
+        self.mapper.record_identifiers(cursor, slots=self._slots, others=self._others)
 
     def prepare(self, chunk: Chunk) -> list[Any]:
         """Return a chunk's rows for the staging table; needs no database."""
@@ -117,10 +119,9 @@ class Importer:
         staging.fill(cursor, rows)
         found = self.ids.found_in(chunk.columns)
         self._others = [id_type for id_type in found if not id_type.in_mapping]
+        self._slots = self.ids.slots_of(found)
         lines = self.needs_lines or bool(self._others)
-        assigned = self.mapper.assign(
-            cursor, slots=self.ids.slots_of(found), lines=lines, now=self.now
-        )
+        assigned = self.mapper.assign(cursor, slots=self._slots, lines=lines, now=self.now)
         nobodys = self._nobodys(cursor) if lines else []
         self.write(cursor, report)
         _count(report, assigned)
