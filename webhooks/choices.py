@@ -63,9 +63,7 @@ class StateByte(IntEnum):
     CANCELLED = 4
     SKIPPED = 5
     UNCERTAIN = 6
-    WAITING = (
-        7  # A message row holds this person until its next try; counted as queued.
-    )
+    WAITING = 7  # A message row holds this person until its next try; counted as queued.
     ADVANCED = 0x80
 
 

@@ -35,9 +35,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=200, verbose_name="name")),
                 (
                     "public_id",
-                    models.UUIDField(
-                        editable=False, unique=True, verbose_name="public ID"
-                    ),
+                    models.UUIDField(editable=False, unique=True, verbose_name="public ID"),
                 ),
                 ("url", models.CharField(max_length=2000, verbose_name="request URL")),
                 (
@@ -54,15 +52,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "headers",
-                    models.JSONField(
-                        blank=True, default=dict, verbose_name="custom headers"
-                    ),
+                    models.JSONField(blank=True, default=dict, verbose_name="custom headers"),
                 ),
                 (
                     "carry_environment",
-                    models.BooleanField(
-                        default=False, verbose_name="carry environment parameters"
-                    ),
+                    models.BooleanField(default=False, verbose_name="carry environment parameters"),
                 ),
                 (
                     "content_template",
@@ -86,9 +80,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "answers_409",
-                    models.BooleanField(
-                        default=True, verbose_name="answers 409 to a repeated ID"
-                    ),
+                    models.BooleanField(default=True, verbose_name="answers 409 to a repeated ID"),
                 ),
                 (
                     "batch_size",
@@ -154,9 +146,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "success_value",
-                    models.CharField(
-                        blank=True, max_length=200, verbose_name="success value"
-                    ),
+                    models.CharField(blank=True, max_length=200, verbose_name="success value"),
                 ),
                 (
                     "receipts_enabled",
@@ -170,15 +160,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "receipt_codes",
-                    models.JSONField(
-                        blank=True, default=dict, verbose_name="receipt codes"
-                    ),
+                    models.JSONField(blank=True, default=dict, verbose_name="receipt codes"),
                 ),
                 (
                     "revision",
-                    models.PositiveIntegerField(
-                        default=0, editable=False, verbose_name="revision"
-                    ),
+                    models.PositiveIntegerField(default=0, editable=False, verbose_name="revision"),
                 ),
                 (
                     "created_at",
@@ -572,9 +558,7 @@ class Migration(migrations.Migration):
                 ("code", models.CharField(max_length=64, verbose_name="status code")),
                 (
                     "message",
-                    models.CharField(
-                        blank=True, max_length=500, verbose_name="message"
-                    ),
+                    models.CharField(blank=True, max_length=500, verbose_name="message"),
                 ),
                 ("occurred_at", models.DateTimeField(verbose_name="occurred at")),
                 ("received_at", models.DateTimeField(verbose_name="received at")),
@@ -610,9 +594,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "display_name",
-                    models.CharField(
-                        blank=True, max_length=200, verbose_name="display name"
-                    ),
+                    models.CharField(blank=True, max_length=200, verbose_name="display name"),
                 ),
                 (
                     "type",
@@ -643,15 +625,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "help_text",
-                    models.CharField(
-                        blank=True, max_length=500, verbose_name="help text"
-                    ),
+                    models.CharField(blank=True, max_length=500, verbose_name="help text"),
                 ),
                 (
                     "example",
-                    models.CharField(
-                        blank=True, max_length=500, verbose_name="example"
-                    ),
+                    models.CharField(blank=True, max_length=500, verbose_name="example"),
                 ),
                 (
                     "max_length",
@@ -681,9 +659,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "date_format",
-                    models.CharField(
-                        blank=True, max_length=40, verbose_name="date format"
-                    ),
+                    models.CharField(blank=True, max_length=40, verbose_name="date format"),
                 ),
                 ("order", models.PositiveIntegerField(default=0, verbose_name="order")),
                 (
@@ -909,9 +885,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "group",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="auth.group"
-                    ),
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.group"),
                 ),
                 (
                     "permission",
@@ -1096,15 +1070,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="testsend",
-            index=models.Index(
-                fields=["step_key", "-sent_at"], name="webhooks_test_by_step"
-            ),
+            index=models.Index(fields=["step_key", "-sent_at"], name="webhooks_test_by_step"),
         ),
         migrations.AddIndex(
             model_name="testsend",
-            index=models.Index(
-                fields=["webhook", "-sent_at"], name="webhooks_test_by_webhook"
-            ),
+            index=models.Index(fields=["webhook", "-sent_at"], name="webhooks_test_by_webhook"),
         ),
         migrations.AddConstraint(
             model_name="receipt",
@@ -1121,9 +1091,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="message",
-            index=models.Index(
-                fields=["webhook", "due_at"], name="webhooks_message_due"
-            ),
+            index=models.Index(fields=["webhook", "due_at"], name="webhooks_message_due"),
         ),
         migrations.AlterUniqueTogether(
             name="membergrant",

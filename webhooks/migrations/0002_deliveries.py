@@ -174,9 +174,7 @@ class Migration(migrations.Migration):
                         "verbose_name_plural": "attempts",
                         "ordering": ["at"],
                         "indexes": [
-                            models.Index(
-                                fields=["delivery_id"], name="webhooks_attempt_delivery"
-                            )
+                            models.Index(fields=["delivery_id"], name="webhooks_attempt_delivery")
                         ],
                     },
                 ),
@@ -198,9 +196,7 @@ class Migration(migrations.Migration):
                         ("qaid", models.BigIntegerField(verbose_name="QAID")),
                         (
                             "message_id",
-                            models.CharField(
-                                blank=True, max_length=64, verbose_name="message ID"
-                            ),
+                            models.CharField(blank=True, max_length=64, verbose_name="message ID"),
                         ),
                         (
                             "state",
@@ -220,9 +216,7 @@ class Migration(migrations.Migration):
                         ),
                         (
                             "reason",
-                            models.CharField(
-                                blank=True, max_length=40, verbose_name="reason"
-                            ),
+                            models.CharField(blank=True, max_length=40, verbose_name="reason"),
                         ),
                         (
                             "sent_id",
@@ -244,28 +238,20 @@ class Migration(migrations.Migration):
                         ("blanked", models.BigIntegerField(default=0)),
                         (
                             "attempts",
-                            models.PositiveSmallIntegerField(
-                                default=0, verbose_name="attempts"
-                            ),
+                            models.PositiveSmallIntegerField(default=0, verbose_name="attempts"),
                         ),
                         (
                             "status_code",
-                            models.PositiveSmallIntegerField(
-                                null=True, verbose_name="status"
-                            ),
+                            models.PositiveSmallIntegerField(null=True, verbose_name="status"),
                         ),
                         ("answer", models.TextField(blank=True, verbose_name="answer")),
                         (
                             "duration_ms",
-                            models.PositiveIntegerField(
-                                null=True, verbose_name="duration"
-                            ),
+                            models.PositiveIntegerField(null=True, verbose_name="duration"),
                         ),
                         (
                             "first_attempt_at",
-                            models.DateTimeField(
-                                null=True, verbose_name="first try at"
-                            ),
+                            models.DateTimeField(null=True, verbose_name="first try at"),
                         ),
                         ("updated_at", models.DateTimeField(verbose_name="changed at")),
                         (
@@ -320,9 +306,7 @@ class Migration(migrations.Migration):
                 ),
                 migrations.AddIndex(
                     model_name="delivery",
-                    index=models.Index(
-                        fields=["qaid"], name="webhooks_delivery_person"
-                    ),
+                    index=models.Index(fields=["qaid"], name="webhooks_delivery_person"),
                 ),
             ],
         ),
