@@ -56,7 +56,12 @@ def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> SafeString
         "<tr>{}</tr>",
         ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
     )
-    return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head, cells)
+    return format_html(
+        '<div class="table-wrap"><table class="table table-keep">'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
+        head,
+        cells,
+    )
 
 
 def _time(moment: Any) -> str:
