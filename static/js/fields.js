@@ -57,6 +57,11 @@ export function start() {
     if (box?.matches("textarea[data-variables], input[data-variables]")) remember(box);
   });
 
+  // The last change of a selection may be told only after the box was left.
+  document.addEventListener("focusout", (event) => {
+    if (event.target.matches?.("textarea[data-variables], input[data-variables]")) remember(event.target);
+  });
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-insert]");
     const box = button && document.getElementById(button.dataset.insert);
