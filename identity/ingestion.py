@@ -91,7 +91,7 @@ class _LiveEvents(EventImporter):
         Looked for before names become columns: a million of them would fill the memory.
         """
         named = item.get(IDS)
-        inside = named if isinstance(named, dict) else {}
+        inside: dict[str, Any] = named if isinstance(named, dict) else {}
         for name in (*item, *inside):
             if name not in self._known:
                 return name

@@ -1,6 +1,7 @@
 """Live events: in by the API, once, and out to the runner, once."""
 
 import json
+import tracemalloc
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -249,6 +250,32 @@ def test_the_api_answers_each_event(workspace: Workspace, secret: str) -> None:
     }
     assert answer.json()["results"][1]["code"] == "unknown_event_type"
     assert Event.objects.get().workspace_id == workspace.pk
+
+
+def test_names_that_mean_nothing_cost_next_to_nothing(workspace: Workspace) -> None:
+    names = iter(range(600_000))
+    own = [item(f"e{n}", **{f"x{next(names)}": "" for _ in range(200)}) for n in range(500)]
+    ids = [item(f"i{n}", ids={f"x{next(names)}": "1" for _ in range(200)}) for n in range(500)]
+
+    tracemalloc.start()
+    results = receive(workspace, *own, *ids)
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert set(statuses(results)) == {("rejected", "unknown_field")}
+    assert "“x0” is not known here." in results[0].message
+    assert peak < 20_000_000
+
+
+def test_half_a_surrogate_is_answered_like_any_bad_event(secret: str) -> None:
+    answer = post(secret, {"events": [item("\ud800"), item("e2", event_type="\udfff")]})
+
+    assert answer.status_code == 200
+    assert [each["id"] for each in answer.json()["results"]] == ["?", "e2"]
+    assert [each["code"] for each in answer.json()["results"]] == [
+        "invalid_event_id",
+        "unknown_event_type",
+    ]
 
 
 @pytest.mark.parametrize(
