@@ -20,11 +20,14 @@ from webhooks import ids, keys
 from webhooks.choices import SecretKind
 from webhooks.models import Webhook
 from webhooks.signing import VerificationError, verify
+from workspaces.typed import is_storable, printable
 
 MAX_ITEMS: Final = 1_000
 MESSAGE_CHARACTERS: Final = 500
 # The clocks of two systems may differ by so much.
 FUTURE: Final = timedelta(minutes=5)
+# Before there was anything to report; the first years of the calendar cannot be read back.
+OLDEST_YEAR: Final = 2000
 
 # Unknown ones are kept, foreign and late ones are not; the answer is the same for all.
 _STORE: Final = """
@@ -90,7 +93,7 @@ def receive(*, webhook: Webhook, items: Sequence[Any], now: datetime) -> list[It
     results: list[ItemResult] = []
     good: list[_Item] = []
     for index, raw in enumerate(items):
-        given = str(raw.get("delivery_id", ""))[:64] if isinstance(raw, dict) else ""
+        given = printable(str(raw.get("delivery_id", ""))[:64]) if isinstance(raw, dict) else ""
         try:
             good.append(_checked(webhook, raw, now))
             results.append(ItemResult(index, given, "received"))
@@ -125,7 +128,7 @@ def _checked(webhook: Webhook, raw: Any, now: datetime) -> _Item:
             "unknown_code", _("This is none of the status codes of the webhook.")
         )
     message = raw.get("message") or ""
-    if not isinstance(message, str) or "\x00" in message:
+    if not isinstance(message, str) or not is_storable(message):
         raise _InvalidItemError("invalid_message", _("The message is a text."))
     return _Item(delivery_id, str(code), message[:MESSAGE_CHARACTERS], _moment(raw, now))
 
@@ -138,7 +141,7 @@ def _moment(raw: dict[str, Any], now: datetime) -> datetime:
         moment = parse_datetime(given) if isinstance(given, str) else None
     except ValueError:
         moment = None
-    if moment is None or timezone.is_naive(moment):
+    if moment is None or timezone.is_naive(moment) or moment.year < OLDEST_YEAR:
         raise _InvalidItemError(
             "invalid_occurred_at", _("Send a time with its zone, like 2026-12-31T09:00:00Z.")
         )

@@ -78,6 +78,39 @@ def item(delivery: str, **fields: Any) -> dict[str, Any]:
     return {"delivery_id": delivery, "code": "200", "occurred_at": NOW.isoformat(), **fields}
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"delivery_id": "\ud800"}, "invalid_delivery_id"),
+        ({"message": "\udfff"}, "invalid_message"),
+        ({"message": "a\x00b"}, "invalid_message"),
+        ({"occurred_at": "0001-01-01T00:00:00+14:00"}, "invalid_occurred_at"),
+        ({"code": "9" * 5_000}, "unknown_code"),
+    ],
+)
+def test_a_hostile_item_is_rejected_and_its_neighbour_kept(
+    webhook: Webhook, key: str, fields: dict[str, Any], code: str
+) -> None:
+    items = [item(delivered(webhook), **fields), item(delivered(webhook, 2))]
+
+    answer = send(webhook, items, key=key)
+
+    assert answer.status_code == 200
+    assert [each["code"] for each in answer.json()["results"]] == [code, ""]
+    assert Receipt.objects.count() == 1
+
+
+def test_a_body_too_deep_to_read_is_refused(webhook: Webhook, key: str) -> None:
+    answer = Client().post(
+        reverse("api_receipts", args=[webhook.public_id]),
+        "[" * 100_000,
+        "application/json",
+        headers={"authorization": f"Bearer {key}"},
+    )
+
+    assert answer.status_code == 400
+
+
 def test_a_signed_receipt_is_kept_once_however_often_it_comes(webhook: Webhook, key: str) -> None:
     receipt = item(delivered(webhook), message="Opened.")
 

@@ -6,11 +6,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import AuthenticationFailed, ValidationError
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from identity.api.parsing import JSONInSentencesParser
 from webhooks import receipts
 from webhooks.api.serializers import ReceiptResultsSerializer, ReceiptsSerializer
 from webhooks.models import Webhook
@@ -24,7 +24,7 @@ class ReceiptsView(APIView):
     # The receipt key is the authentication; it signs the body, so the view checks it itself.
     authentication_classes = []
     permission_classes = []
-    parser_classes = [JSONParser]
+    parser_classes = [JSONInSentencesParser]
 
     @extend_schema(
         operation_id="send_receipts",
