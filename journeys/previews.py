@@ -243,7 +243,8 @@ def draw(
 ) -> LivePreview:
     """Return the request that a webhook step, saved or not, would send for one real person.
 
-    IDs are masked unless the member may see people; what is encrypted is shown as it goes out.
+    Unless the member may see people, IDs are masked and the values of sensitive tags hidden;
+    of an encrypted ID only the beginning is shown, since a number can be found by its hash.
     """
     revision = newest_revision(config, context)
     if revision is None:
@@ -309,7 +310,13 @@ class _Drawing:
                 id_type_ids=[self.id_type.pk, self.reach_type.pk],
                 tag_codes=plan.tag_codes,
             )
-        return person
+        tags = zip(plan.tag_codes, person.tags, strict=True)
+        return person._replace(tags=tuple(self._shown_tag(code, value) for code, value in tags))
+
+    def _shown_tag(self, code: str, value: Any) -> Any:
+        tag = self.context.tags.get(code)
+        is_hidden = tag and tag.sensitive and not self.in_clear and value not in (None, "", [])
+        return masking.HIDDEN if is_hidden else value
 
     def _skips(self, person: Person) -> str:
         for value, kind in zip(person.ids, (self.id_type, self.reach_type), strict=True):
@@ -352,10 +359,12 @@ class _Drawing:
         shown = []
         for value, kind in zip(person.ids, (self.id_type, self.reach_type), strict=True):
             clear = value or ""
-            is_plain = self.config.encryption == Encryption.NONE
-            shown.append(
-                masking.shown(clear, kind, in_clear=self.in_clear) if is_plain else encrypt(clear)
-            )
+            if self.config.encryption == Encryption.NONE:
+                shown.append(masking.shown(clear, kind, in_clear=self.in_clear))
+            elif self.in_clear or not kind.sensitive:
+                shown.append(encrypt(clear))
+            else:
+                shown.append(f"{encrypt(clear)[:4]}{masking.HIDDEN}")
         return shown[0], shown[1]
 
     def _head(self, message_id: str) -> str:

@@ -14,6 +14,7 @@ from identity.models import Audience
 from journeys.components.audience import AudienceConfig, When
 from journeys.definition import Step
 from journeys.forms.panels import PanelForm
+from workspaces.typed import whole
 
 
 class AudienceForm(PanelForm):
@@ -30,7 +31,7 @@ class AudienceForm(PanelForm):
     @classmethod
     def read(cls, data: QueryDict, step: Step) -> Step:
         config = AudienceConfig(
-            audiences=tuple(int(each) for each in data.getlist("audiences") if each.isdigit()),
+            audiences=tuple(filter(None, map(whole, data.getlist("audiences")))),
             when=When.AT if data.get("when") == When.AT else When.NOW,
         )
         found = {**config.to_json(), "at": data.get("at") or None}

@@ -17,10 +17,12 @@ from journeys.components.event import Condition, EventConfig, Match, Reentry
 from journeys.definition import Step
 from journeys.forms.panels import PanelForm
 from webhooks import values
+from workspaces.typed import whole
 
 # Operators that take several values, typed with commas between them.
 _SEVERAL = frozenset({"one_of", "none_of", "between", "contains_any", "contains_none"})
 _NO_VALUE = frozenset({"is_empty", "is_not_empty"})
+MAX_DIGITS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class EventForm(PanelForm):
     def read(cls, data: QueryDict, step: Step) -> Step:
         config = EventConfig.from_json(
             {
-                "event_type": _whole(data.get("event_type")),
+                "event_type": whole(data.get("event_type")),
                 "match": data.get("match"),
                 "conditions": list(_conditions(data)),
                 "reentry": data.get("reentry"),
-                "reentry_days": _whole(data.get("reentry_days")),
+                "reentry_days": whole(data.get("reentry_days")),
             }
         )
         return replace(step, name=data.get("name", "").strip(), config=config.to_json())
@@ -141,7 +143,7 @@ def _conditions(data: QueryDict) -> Iterator[dict[str, Any]]:
     )
     for attribute, op, value in rows:
         if attribute:
-            yield {"attribute": attribute, "op": op, "value": _value(op, value)}
+            yield {"attribute": attribute, "op": op, "value": _value(op, value.replace("\x00", ""))}
 
 
 def _value(op: str, value: str) -> Any:
@@ -158,7 +160,7 @@ def _of_type(value: Any, attribute_type: str) -> Any:
         return [_of_type(each, attribute_type) for each in value]
     if attribute_type == AttributeType.NUMBER and isinstance(value, str):
         number = values.number_of(value)
-        if number is None:
+        if number is None or number.adjusted() > MAX_DIGITS:
             return value
         return int(number) if number == number.to_integral_value() else float(number)
     if attribute_type == AttributeType.BOOLEAN and value in ("true", "false"):
@@ -172,7 +174,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return values.text_of(value) if value is not None else ""
-
-
-def _whole(value: str | None) -> int | None:
-    return int(value) if value and value.isdigit() else None

@@ -19,6 +19,7 @@ from journeys.forms.webhook import variables_in
 from journeys.previews import FillRate
 from webhooks.rendering import NAME_LENGTH, EmptyRule, Source, Variable, clean_name
 from webhooks.values import moment_of, number_of
+from workspaces.typed import whole
 
 Rates = Mapping[tuple[Source, str], FillRate]
 _FORMATTED = frozenset({AttributeType.NUMBER.value, AttributeType.DATE.value})
@@ -233,7 +234,8 @@ def opened_with(data: QueryDict, *, box: str, sources: Sequence[VariableSource])
 def inserted(text: str, token: str, cursor: str) -> str:
     """Return the text with the token at the browser's cursor, which counts UTF-16 units."""
     units = text.encode("utf-16-le")
-    place = 2 * int(cursor) if cursor.isdigit() else len(units)
+    given = whole(cursor)
+    place = len(units) if given is None else 2 * given
     before = units[:place].decode("utf-16-le", "ignore")
     return before + token + text[len(before) :]
 

@@ -27,6 +27,7 @@ from webhooks.bodies import fill_content
 from webhooks.choices import Encryption, ParameterType, WebhookState
 from webhooks.models import Webhook, WebhookRevision
 from webhooks.rendering import EmptyRule, Variable, clean_name
+from workspaces.typed import is_storable, whole
 
 _PREFIX: Final = "value_"
 
@@ -67,12 +68,12 @@ class WebhookForm(PanelForm):
     def read(cls, data: QueryDict, step: Step) -> Step:
         config = WebhookConfig.from_json(
             {
-                "webhook": _whole(data.get("webhook")),
+                "webhook": whole(data.get("webhook")),
                 "revision": step.config.get("revision"),
-                "values": {**_object(data.get("kept")), **_typed_values(data)},
+                "values": {**_kept_values(data), **_typed_values(data)},
                 "variables": variables_in(data),
-                "id_type": _whole(data.get("id_type")),
-                "reach_id_type": _whole(data.get("reach_id_type")),
+                "id_type": whole(data.get("id_type")),
+                "reach_id_type": whole(data.get("reach_id_type")),
                 "encryption": data.get("encryption"),
             }
         )
@@ -256,10 +257,38 @@ def variables_in(data: Mapping[str, Any]) -> dict[str, Any]:
         good = []
         for each in each_of:
             try:
-                good.append(Variable.from_json(each).to_json())
+                good.append(_variable(each).to_json())
             except (KeyError, TypeError, ValueError):
                 continue
         found[parameter] = good
+    return found
+
+
+def carried(data: Any) -> WebhookConfig:
+    """Return the config that a dialog carries as JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        config = WebhookConfig.from_json(data)
+        for each_of in config.variables.values():
+            for each in each_of:
+                _variable(each.to_json())
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("no config of a webhook step") from error
+    keys = (config.webhook, config.revision, config.id_type, config.reach_id_type)
+    if any(each is not None and whole(str(each)) is None for each in keys):
+        raise ValueError("no key")
+    if not all(map(_is_value, config.values.values())):
+        raise ValueError("no value")
+    return config
+
+
+def _variable(data: Mapping[str, Any]) -> Variable:
+    found = Variable.from_json(data)
+    if not all(isinstance(part, str) and is_storable(part) for part in found.to_json().values()):
+        raise TypeError("a variable is made of texts that can be kept")
     return found
 
 
@@ -280,6 +309,15 @@ def chips(variables: Any, sources: tuple[VariableSource, ...]) -> list[Chip]:
         )
         for variable in variables
     ]
+
+
+def _kept_values(data: QueryDict) -> dict[str, Any]:
+    kept = _object(data.get("kept"))
+    return {name: value for name, value in kept.items() if _is_value(value) and is_storable(name)}
+
+
+def _is_value(value: Any) -> bool:
+    return not isinstance(value, dict | list) and is_storable(value)
 
 
 def _typed_values(data: QueryDict) -> dict[str, Any]:
@@ -353,13 +391,9 @@ def _plain(number: str) -> str:
 def _object(raw: str | None) -> dict[str, Any]:
     try:
         found = json.loads(raw or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _whole(raw: str | None) -> int | None:
-    return int(raw) if raw and raw.isdigit() else None
 
 
 def revision_of(context: Context, step: Step) -> WebhookRevision | None:

@@ -22,6 +22,7 @@ from journeys.layout import END_KEY, Canvas, Node, lay_out
 from journeys.models import Journey
 from journeys.views.access import get_journey, may
 from workspaces.points import Point
+from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 
@@ -278,8 +279,8 @@ def _answer(
 
 
 def _revision(request: WorkspaceRequest) -> int:
-    given = request.POST.get("revision", "")
-    return int(given) if given.isdigit() else -1
+    given = whole(request.POST.get("revision"))
+    return -1 if given is None else given
 
 
 def _key(request: WorkspaceRequest, name: str) -> UUID | None:

@@ -19,6 +19,7 @@ from journeys.forms.journeys import CreateForm, NameForm
 from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused, show_again
 from workspaces.points import Point
+from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 PAGE_SIZE: Final = 50
@@ -28,7 +29,7 @@ UNDER_WAY: Final = (JourneyState.SCHEDULED, JourneyState.RUNNING, JourneyState.P
 @require_GET
 @workspace_view()
 def journey_list(request: WorkspaceRequest) -> HttpResponse:
-    words = request.GET.get("q", "").strip()[:200]
+    words = request.GET.get("q", "").replace("\x00", "").strip()[:200]
     state = request.GET.get("state", "")
     sort = request.GET.get("sort", "")
     sort = sort if listing.is_sort(sort) else listing.DEFAULT_SORT
@@ -92,11 +93,11 @@ def rename(request: WorkspaceRequest, pk: int) -> HttpResponse:
     )
     status = 422 if form.is_bound else 200
     if form.is_valid():
-        given = request.POST.get("revision", "")
+        revision = whole(request.POST.get("revision"))
         try:
             drafts.rename(
                 journey=journey,
-                revision=int(given) if given.isdecimal() else -1,
+                revision=-1 if revision is None else revision,
                 user=request.user,
                 name=form.cleaned_data["name"],
                 now=timezone.now(),

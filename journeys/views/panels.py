@@ -24,6 +24,7 @@ from journeys.views.access import get_journey, get_step, may
 from webhooks import test_sends
 from workspaces import permissions
 from workspaces.points import Point
+from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 
@@ -57,17 +58,25 @@ def panel(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
 @require_POST
 @workspace_view()
 def preview(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
-    """The request that the step, as its panel shows it now, would send for one real person."""
+    """The request that the step, as its panel shows it now, would send for one real person.
+
+    Both gates guard it: it holds the webhook's constants.
+    """
     journey = get_journey(request, pk)
     step = forms.of(get_step(journey, key)).read(request.POST, get_step(journey, key))
     loaded = load(request, journey, step)
+    config = WebhookConfig.from_json(step.config)
+    gates = loaded.gates.get(config.webhook or 0)
+    if gates and not gates.open:
+        barred = previews.LivePreview(problem=gates.missing)
+        return render(request, "journeys/_preview.html", {"journey": journey, "preview": barred})
     in_clear = may(request, Point.VIEW_PROFILES)
     found = previews.samples(loaded, in_clear=in_clear)
-    given = request.POST.get("person", "")
-    place = int(given) % len(found) if given.isdigit() and found else 0
+    given = whole(request.POST.get("person"))
+    place = given % len(found) if given and found else 0
     drawn = previews.draw(
         loaded,
-        WebhookConfig.from_json(step.config),
+        config,
         sample=found[place] if found else None,
         name=step.name,
         in_clear=in_clear,
@@ -134,11 +143,11 @@ def _of_webhook(form: PanelForm) -> dict[str, Any]:
 
 def _save(request: WorkspaceRequest, journey: Journey, form: PanelForm) -> HttpResponse:
     step = form.step
-    given = request.POST.get("revision", "")
+    revision = whole(request.POST.get("revision"))
     try:
         written = drafts.save_step(
             journey=journey,
-            revision=int(given) if given.isdigit() else -1,
+            revision=-1 if revision is None else revision,
             user=request.user,
             key=step.key,
             name=step.name,

@@ -2,6 +2,8 @@
 
 import json
 import secrets
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +19,14 @@ from journeys.components.webhook import WebhookConfig, newest_revision
 from journeys.definition import Step
 from journeys.forms.panels import put
 from journeys.forms.test_sends import TestSendForm
+from journeys.forms.webhook import carried
 from journeys.models import Journey
-from journeys.views.access import get_journey, get_step
+from journeys.views.access import get_journey, get_step, may
 from journeys.views.panels import load
 from webhooks import grants, test_sends
 from webhooks.test_sends import InvalidOrderError, NotSentError
 from workspaces.points import Point
+from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 
@@ -86,16 +90,28 @@ def test_values(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     loaded = load(request, journey, step)
     _require_webhook(request, loaded, step)
     form = TestSendForm(request.POST, step=step, context=loaded)
-    given = request.POST.get("id_type", "")
-    id_type = form.id_types.get(int(given)) if given.isdigit() else None
+    id_type = form.id_types.get(whole(request.POST.get("id_type")) or 0)
     typed = request.POST.get("typed_id", "").strip()
     found = people.find(request.workspace, value=typed, id_type=id_type) if typed else []
     if found:
         samples = previews.samples(loaded, in_clear=False) if _is_event(loaded) else []
         attributes = samples[0].attributes if samples else {}
-        form.data = put(form.data, form.values_of(found[0].tags, attributes))
+        tags = _shown_tags(request, loaded, found[0].tags)
+        form.data = put(form.data, form.values_of(tags, attributes))
     shown = {"form": form, "typed": typed, "is_found": bool(found)}
     return render(request, "journeys/_test_values.html", shown)
+
+
+def _shown_tags(
+    request: WorkspaceRequest, loaded: Context, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values that the member may see: sensitive ones take the right to see people."""
+    in_clear = may(request, Point.VIEW_PROFILES)
+    return {
+        code: value
+        for code, value in values.items()
+        if code in loaded.tags and (in_clear or not loaded.tags[code].sensitive)
+    }
 
 
 def _is_event(loaded: Context) -> bool:
@@ -106,7 +122,8 @@ def _posted(request: WorkspaceRequest, kept: Step) -> Step:
     """Return the step that the dialog carries; anything else than this step is not taken."""
     try:
         step = Step.from_json(json.loads(request.POST.get("panel", "")))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        step = replace(step, config=carried(step.config).to_json())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Http404 from None
     if step.key != kept.key or step.component != kept.component:
         raise Http404

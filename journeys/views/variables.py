@@ -130,7 +130,7 @@ def _example(form: VariableForm) -> dict[str, Any]:
         )
         values = {mine.name: _raw_example(form, mine) or "…"}
         return {"example": variables.example(text, [*known, mine], values)}
-    except (ValueError, KeyError, TypeError, AttributeError, BindingError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BindingError):
         return {"example": None}
 
 

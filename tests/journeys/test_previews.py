@@ -165,12 +165,27 @@ def test_ids_are_masked_without_the_right_to_see_people(scene: Scene) -> None:
     assert "13800000001" not in drawn.head + drawn.body
 
 
-def test_an_encrypted_id_is_shown_as_it_goes_out(scene: Scene) -> None:
-    config = scene.config(encryption=Encryption.MD5)
+def test_an_encrypted_id_is_shown_as_it_goes_out_to_who_may_see_people(scene: Scene) -> None:
+    journey = scene.journey(steps=[scene.config(encryption=Encryption.MD5)])
 
-    body = json.loads(draw(scene, scene.journey(steps=[config]), in_clear=False).body)
+    clear = json.loads(draw(scene, journey).body)
+    masked = json.loads(draw(scene, journey, in_clear=False).body)
 
-    assert body["recipients"][0]["id"] == "4d009f30087e9aa9f5b5806d5f350017"
+    assert clear["recipients"][0]["id"] == "4d009f30087e9aa9f5b5806d5f350017"
+    # Ten digits are tried out in minutes: a whole hash would be as good as the number.
+    assert masked["recipients"][0]["id"] == masked["recipients"][0]["reach_id"] == "4d00****"
+
+
+def test_a_sensitive_tag_is_hidden_without_the_right_to_see_people(scene: Scene) -> None:
+    scene.workspace.tags.filter(code="nickname").update(sensitive=True)
+    journey = scene.journey()
+
+    drawn = draw(scene, journey, in_clear=False)
+
+    assert json.loads(drawn.body)["recipients"][0]["params"] == {"content": "Dear **** Hello"}
+    assert "Zhang San" not in f"{drawn.texts}{drawn.content}{drawn.body}"
+    assert "Dear Member Hello" in draw(scene, journey, 1, in_clear=False).body
+    assert "Dear Zhang San Hello" in draw(scene, journey).body
 
 
 def test_an_event_preview_uses_the_latest_events_that_match(scene: Scene) -> None:

@@ -123,7 +123,10 @@ def test_without_both_gates_nothing_is_saved_or_tested(scene: Scene, lost: str) 
 
     saved = client.post(url(journey, "panel", step_of(journey)), posted(scene, journey))
     tested = client.post(url(journey, "test", step_of(journey)), posted(scene, journey))
+    drawn = client.post(url(journey, "preview", step_of(journey)), posted(scene, journey))
 
+    assert "permission" in drawn.content.decode()
+    assert "recipients" not in drawn.content.decode()
     assert saved.status_code == 422
     assert "permission" in saved.content.decode()
     assert tested.status_code == 403
@@ -384,6 +387,30 @@ def test_a_test_of_another_step_than_the_addressed_one_is_not_taken(scene: Scene
     )
 
     assert response.status_code == 404
+
+
+@pytest.mark.parametrize(("points", "value"), [([], ""), ([Point.VIEW_PROFILES], "Zhang San")])
+def test_a_sensitive_tag_fills_in_for_who_may_see_people_alone(
+    scene: Scene, points: list[Point], value: str
+) -> None:
+    scene.workspace.tags.filter(code="nickname").update(sensitive=True)
+    journey = scene.journey()
+    both = [Point.AUTOMATED_MARKETING, Point.REACH_MARKETING_WEBHOOK]
+    member = make_member(scene.workspace, points=[*both, *points])
+    grant(member, scene.webhook)
+
+    response = client_of(member).post(
+        url(journey, "test_values", step_of(journey)),
+        {
+            "panel": json.dumps(journey.draft["steps"][0]),
+            "id_type": str(scene.mobile.pk),
+            "typed_id": "13800000001",
+        },
+    )
+
+    (field,) = response.context["form"].variable_fields
+    assert response.context["is_found"]
+    assert (field.value() or "") == value
 
 
 # --- Canvas ---------------------------------------------------------------------------------------
