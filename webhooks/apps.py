@@ -8,6 +8,12 @@ class WebhooksConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from webhooks import control
+        from django.db.models.signals import post_delete
+
+        from webhooks import control, granting
+        from workspaces.models import Membership
 
         control.register_notices()
+        post_delete.connect(
+            granting.end_of_member, sender=Membership, dispatch_uid="webhooks.end_of_member"
+        )

@@ -146,6 +146,16 @@ def end(*, grant: Grant, actor: User | None, now: datetime) -> bool:
     return True
 
 
+def end_of_member(instance: Membership, **kwargs: object) -> None:
+    """End what somebody held who has left the workspace: coming back gives none of it back."""
+    now = timezone.now()
+    MemberGrant.objects.filter(
+        UsageGrant.live(now),
+        user=instance.user_id,
+        content_object__workspace=instance.workspace_id,
+    ).update(ends_at=now)
+
+
 def grants_of(webhook: Webhook) -> list[Grant]:
     """Return every usage permission of the webhook, the ended ones too, the newest first."""
     found: list[Grant] = [

@@ -17,7 +17,7 @@ from tests.webhooks.factories import (
 from webhooks import granting, grants
 from webhooks.granting import Grantees, Status
 from webhooks.models import GroupGrant, MemberGrant, Webhook
-from workspaces import member_groups
+from workspaces import member_groups, members
 from workspaces.choices import Preset
 from workspaces.models import AuditEntry, User, Workspace
 
@@ -228,3 +228,29 @@ def test_the_list_of_standings_costs_the_same_for_many_members(
 
     with django_assert_max_num_queries(8):  # type: ignore[operator] # a fixture without types
         granting.standings(webhook, now=NOW)
+
+
+def test_who_left_and_comes_back_has_no_usage_permission_left(
+    webhook: Webhook, administrator: User
+) -> None:
+    workspace = webhook.workspace
+    elsewhere = make_webhook(make_workspace())
+    li_mei = make_member(workspace, name="Li Mei")
+    membership = membership_of(li_mei, workspace)
+    for each in (webhook, elsewhere):
+        MemberGrant.objects.create(
+            user=li_mei, content_object=each, permission=granting.use_permission()
+        )
+
+    members.remove_member(membership=membership, actor=administrator)
+    members.add_member(
+        workspace=workspace,
+        email=li_mei.email,
+        roles=[role_of(workspace, Preset.MARKETER)],
+        actor=None,
+        now=NOW,
+    )
+
+    standing = grants.gate(User.objects.get(pk=li_mei.pk), webhook)
+    assert (standing.role, standing.usage) == (True, False)
+    assert MemberGrant.objects.get(content_object=elsewhere).ends_at is None
