@@ -11,6 +11,7 @@ from workspaces import members, tenants
 from workspaces.choices import Preset
 from workspaces.models import Organization, User, Workspace
 
+ORGANIZATION: Final = "cdnow"
 SLUG: Final = "music-shop"
 PASSWORD: Final = "music shop demo"  # noqa: S105 - shown to everybody who runs the demo
 CUSTOMER_ID, MEMBER_NO = "CUSTOMER_ID", "MEMBER_NO"
@@ -48,10 +49,21 @@ class Tenant:
         ]
 
 
+class NotAloneError(Exception):
+    """Others work in this installation; log-ins whose password everybody knows stay out of it."""
+
+
 @transaction.atomic
 def make() -> Tenant:
-    """Return the demo's tenant, made if it is not there."""
-    workspace = Workspace.objects.filter(slug=SLUG).first() or _make_workspace()
+    """Return the demo's tenant, made if it is not there.
+
+    Raises:
+        NotAloneError: there is another organization, and no demo yet.
+    """
+    workspace = Workspace.objects.filter(slug=SLUG).first()
+    if workspace is None and Organization.objects.exclude(slug=ORGANIZATION).exists():
+        raise NotAloneError
+    workspace = workspace or _make_workspace()
     people = {user.email: user for user in User.objects.filter(email__endswith="@demo.example")}
     sources = {source.code: source for source in workspace.data_sources.all()}
     return Tenant(
@@ -65,9 +77,9 @@ def make() -> Tenant:
 
 
 def _make_workspace() -> Workspace:
-    organization = Organization.objects.filter(slug="cdnow").first() or tenants.create_organization(
-        name="CDNOW", slug="cdnow", actor=None
-    )
+    organization = Organization.objects.filter(
+        slug=ORGANIZATION
+    ).first() or tenants.create_organization(name="CDNOW", slug=ORGANIZATION, actor=None)
     workspace = tenants.create_workspace(
         organization=organization,
         name="Music shop",

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from journeys.demo import drawing, people, targets, tenant
@@ -11,12 +11,20 @@ class Command(BaseCommand):
     help = (
         "Load the demo: an organization with three log-ins, the 23,570 CDNOW customers and their "
         "purchases, three webhooks and two published journeys. What is there already is left "
-        "alone, so that running it again is cheap; the demo's receiver is told its keys anew."
+        "alone, so that running it again is cheap; the demo's receiver is told its keys anew. The "
+        "log-ins have a password that everybody knows: refused beside another organization."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
-        made = tenant.make()
+        try:
+            made = tenant.make()
+        except tenant.NotAloneError:
+            raise CommandError(
+                "This installation has an organization of its own, and the demo's log-ins, an "
+                "operator among them, have a password that everybody knows. Load the demo into a "
+                "database of its own."
+            ) from None
         people.load(made, now=now, say=self._say)
         webhooks = targets.register(made, receiver_url=settings.RECEIVER_URL, now=now)
         targets.write_configuration(webhooks, site_url=settings.SITE_URL, now=now)
