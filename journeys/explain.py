@@ -295,7 +295,8 @@ class _Explaining:
         for identifier in known.order_by("-last_seen"):
             kind = self.id_types[identifier.id_type_id]
             value = masking.shown(identifier.value, kind, in_clear=self.in_clear)
-            by_type.setdefault(kind.pk, []).append(f"{value} ({identifier.data_source.name})")
+            named = {"value": value, "source": identifier.data_source.name}
+            by_type.setdefault(kind.pk, []).append(_("%(value)s (%(source)s)") % named)
         for pk in wanted:
             shown = {"id_type": self.id_types[pk].code, "values": ", ".join(by_type.get(pk, []))}
             if pk in by_type:
@@ -384,7 +385,8 @@ class _Explaining:
         match StateByte(place.state):
             case StateByte.DELIVERED:
                 at = delivery.updated_at if delivery else place.due_at
-                status = f" ({delivery.status_code})" if delivery and delivery.status_code else ""
+                code = delivery.status_code if delivery else None
+                status = _(" (%(status)d)") % {"status": code} if code else ""
                 accepted = _("Accepted by %(webhook)s on %(time)s%(status)s.")
                 return accepted % {**shown, "time": self._time(at), "status": status}, True
             case StateByte.DEAD:
@@ -440,7 +442,8 @@ class _Explaining:
 
     def _time(self, at: datetime) -> str:
         local = timezone.localtime(at, self.zone)
-        return f"{formats.date_format(local, 'DATETIME_FORMAT')} ({self.zone.key})"
+        shown = {"time": formats.date_format(local, "DATETIME_FORMAT"), "zone": self.zone.key}
+        return _("%(time)s (%(zone)s)") % shown
 
 
 def _failed(

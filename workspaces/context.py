@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise, cached_property
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
 
 from workspaces import current, members, notices, permissions
@@ -40,7 +40,9 @@ NAVIGATION: Final = (
         "journeys:list",
         frozenset({Point.AUTOMATED_MARKETING, Point.PUBLISH_JOURNEYS, Point.VIEW_DELIVERIES}),
     ),
-    Entry(gettext_lazy("People"), "users", "admin:identity_profile_changelist", _DATA),
+    Entry(
+        pgettext_lazy("navigation", "People"), "users", "admin:identity_profile_changelist", _DATA
+    ),
     Entry(gettext_lazy("Audiences"), "target-arrow", "admin:identity_audience_changelist", _DATA),
     Entry(gettext_lazy("Events"), "bolt", "admin:identity_eventtype_changelist", _DATA),
     Entry(
@@ -94,17 +96,18 @@ class Frame:
             lines.append((_("Set-up"), "settings", self.admin_url))
         path = self._request.path
         return [
-            {"label": label, "icon": icon, "url": url, "current": path.startswith(url)}
+            {
+                "label": label,
+                "icon": icon,
+                "url": url,
+                # The set-up's own page alone: below it the pages of the set-up are listed.
+                "current": path == url if url == self.admin_url else path.startswith(url),
+            }
             for label, icon, url in lines
         ]
 
     def _address(self, entry: Entry, workspace: Workspace) -> str:
         return reverse(entry.url_name, args=[] if entry.in_setup else [workspace.slug])
-
-    @property
-    def console_nav(self) -> list[dict[str, Any]]:
-        """Return the lines that lead out of the set-up, for the set-up's own header."""
-        return [item for item in self.nav if not item["url"].startswith(self.admin_url or "//")]
 
     @cached_property
     def admin_url(self) -> str:

@@ -34,7 +34,7 @@ def moment(at: datetime, workspace: Workspace, *, now: datetime) -> str:
     day = formats.date_format(local, "MONTH_DAY_FORMAT" if same_year else "DATE_FORMAT")
     time = formats.date_format(local, "TIME_FORMAT")
     words = _("%(day)s, %(time)s") % {"day": day, "time": time}
-    return f"{words} ({workspace.time_zone})"
+    return _("%(time)s (%(zone)s)") % {"time": words, "zone": workspace.time_zone}
 
 
 def reason(code: str, definition: Mapping[str, Any]) -> str:

@@ -163,6 +163,7 @@ class Message(models.Model):
 
     class Meta:
         verbose_name = _("message")
+        verbose_name_plural = _("messages")
         indexes = [
             # Read by engine.claim.
             models.Index(fields=["webhook", "due_at"], name="webhooks_message_due"),
