@@ -54,17 +54,20 @@ def test_postgres_keeps_its_data_over_a_restart(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands its files to nobody")
 @pytest.mark.parametrize("binaries", [BINARIES[-1][0]])
-def test_root_without_user_namespaces_runs_it_as_nobody(binaries: Path, sockets: Path) -> None:
-    directory = Path(f"/var/tmp/qa-test-{os.getpid()}")
-    postgres = Postgres(directory=directory, sockets=sockets, binaries=binaries, namespaces=False)
+def test_root_without_user_namespaces_runs_it_as_nobody(
+    binaries: Path, tmp_path: Path, sockets: Path
+) -> None:
+    postgres = Postgres(directory=tmp_path, sockets=sockets, binaries=binaries, namespaces=False)
     try:
         postgres.start()
         owner = postgres.data.stat().st_uid
         running = postgres.is_running()
         postgres.stop()
     finally:
-        subprocess.run(["rm", "-rf", str(directory)], check=True)
+        subprocess.run(["rm", "-rf", str(postgres.data.parent)], check=True)
 
+    # pytest's directory is this user's alone, so the data lies where nobody gets in.
+    assert postgres.data.parent == Path("/var/lib") / sockets.name
     assert running
     assert owner == 65534
 
