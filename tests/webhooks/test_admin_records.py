@@ -47,12 +47,14 @@ def plan(webhook: Webhook) -> Plan:
     return make_plan(webhook)
 
 
-def make_plan(webhook: Webhook) -> Plan:
+def make_plan(
+    webhook: Webhook, content: str = "Hello", variables: dict[str, Any] | None = None
+) -> Plan:
     revision = webhook.revisions.get()
     definition = plans.define(
         revision=revision,
-        values={"content": "Hello"},
-        variables={},
+        values={"content": content},
+        variables=variables or {},
         id_type=webhook.id_types.get(),
     )
     return plans.create(
@@ -182,6 +184,21 @@ def test_ids_are_masked_for_whoever_may_not_see_people(client: Client, plan: Pla
         text = client.get(url).content.decode()
         assert MOBILE not in text
         assert "138****0000" in text
+
+
+@pytest.mark.parametrize("sees", [False, True])
+def test_what_was_filled_in_is_hidden_from_who_may_not_see_people(
+    client: Client, webhook: Webhook, sees: bool
+) -> None:
+    name = {"name": "name", "source": "tag", "code": "nickname"}
+    plan = make_plan(webhook, "Dear ${name} Hello", {"content": [name]})
+    (delivery,) = make_deliveries(plan, 1, texts=["Dear Zhang San Hello"])
+    points = [Point.VIEW_DELIVERIES, *([Point.VIEW_PROFILES] if sees else [])]
+    login(client, developer_of(webhook.workspace, *points))
+
+    text = client.get(f"{LEDGER}{delivery.pk}/change/").content.decode()
+
+    assert ("Zhang San" in text) is sees
 
 
 def test_ids_are_clear_for_whoever_may_see_people(client: Client, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection
 from django.db.models import QuerySet
@@ -135,7 +136,7 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        obj = self.get_object(request, object_id) if object_id else None
+        obj = self.get_object(request, unquote(object_id)) if object_id else None
         with current.locale(request, self.scope_of(request, obj)):
             context = {"title": str(obj or ""), "subtitle": None, **(extra_context or {})}
             return current.rendered(super().changeform_view(request, object_id, form_url, context))
@@ -282,6 +283,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         if not obj.sent_id:
             return format_html("{}", _("No request was made."))
         (recipient,) = rebuilding.read(obj.day, [obj.pk])
+        recipient.texts = obj.masks.texts(recipient.texts, obj.plan)
         try:
             text = pretty(rebuilding.part(plans.compiled(obj.plan), recipient))
         except (BindingError, ValidationError):

@@ -47,6 +47,12 @@ class Masks:
                 text = text.replace(value, shown).replace(json.dumps(value)[1:-1], shown)
         return text
 
+    def texts(self, texts: Sequence[str | None] | None, plan: Plan) -> list[str | None]:
+        """Return what was filled in for the person; hidden, since values of tags stand in it."""
+        if plan.workspace_id in self._clear:
+            return list(texts or ())
+        return [text and masking.HIDDEN for text in texts or ()]
+
     def _type(self, pk: int) -> IdType | None:
         if pk not in self._types:
             self._types[pk] = IdType.objects.filter(pk=pk).first()
