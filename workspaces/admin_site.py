@@ -17,7 +17,8 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver
 from django.utils.translation import gettext_lazy as _
 
-from workspaces import current, permissions
+from workspaces import current, permissions, setup_menu
+from workspaces.context import Frame
 
 _MAY_ENTER = "_may_enter_setup"
 
@@ -107,6 +108,11 @@ class ConsoleAdminSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)
         context["current_workspace"] = current.workspace(request)
+        context["setup_groups"] = setup_menu.groups(
+            context["available_apps"],
+            path=request.path,
+            navigation={item["url"] for item in Frame(request).nav},
+        )
         return context
 
     def get_urls(self) -> list[URLResolver | URLPattern]:

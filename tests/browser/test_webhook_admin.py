@@ -171,7 +171,7 @@ def test_parameters_are_added_moved_and_removed_by_keyboard(
     cards.nth(1).get_by_label("Type").select_option("date")
     expect(page.locator("#webhook-preview")).to_contain_text('"until": "2026-12-31"')
     page.get_by_role("button", name="Save", exact=True).press("Enter")
-    expect(page.locator(".messagelist")).to_contain_text("successfully")
+    expect(page.locator("#toasts")).to_contain_text("successfully")
 
     assert list(webhook.parameters.values_list("name", "type")) == [
         ("amount", "numeric"),
@@ -192,7 +192,7 @@ def test_an_edit_that_affects_journeys_asks_first(page: Page, workspace: Workspa
     keep(page, "effect")
     page.get_by_role("button", name="Save anyway").click()
 
-    expect(page.locator(".messagelist")).to_contain_text("successfully")
+    expect(page.locator("#toasts")).to_contain_text("successfully")
     webhook.refresh_from_db()
     assert webhook.revision == 2
 
