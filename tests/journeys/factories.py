@@ -29,7 +29,9 @@ from tests.webhooks.factories import make_member, make_webhook, make_workspace
 from webhooks import partitions
 from webhooks.models import MemberGrant, Webhook
 from webhooks.rendering import EmptyRule, Source, Variable
+from workspaces import roles
 from workspaces.models import User, Workspace
+from workspaces.points import Point
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 CONTENT = {"name": "content", "type": "text", "required": True}
@@ -46,6 +48,13 @@ def grant(user: User, webhook: Webhook, **fields: Any) -> MemberGrant:
         user=user, content_object=webhook, permission=permission, **fields
     )
     return made
+
+
+def take_point(scene: "Scene") -> None:
+    """Take the role's gate from the scene's member, and nothing else."""
+    (role,) = scene.member.memberships.get().roles.all()
+    left = roles.points_of(role) - {Point.REACH_MARKETING_WEBHOOK}
+    roles.set_points(role=role, points=left, actor=None)
 
 
 @dataclass

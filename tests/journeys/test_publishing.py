@@ -15,7 +15,15 @@ from journeys.definition import Document
 from journeys.models import Journey, JourneyVersion, Run
 from journeys.publishing import NotPublishable
 from tests.identity.factories import make_audience, make_event
-from tests.journeys.factories import NICKNAME, NOW, SHOP, Scene, make_purchase, make_scene
+from tests.journeys.factories import (
+    NICKNAME,
+    NOW,
+    SHOP,
+    Scene,
+    make_purchase,
+    make_scene,
+    take_point,
+)
 from tests.webhooks.factories import make_administrator, make_member
 from webhooks import registering
 from webhooks.choices import PlanState
@@ -222,10 +230,12 @@ def test_an_audience_without_the_id_is_told_before_publishing(scene: Scene) -> N
         publish(scene, journey)
 
 
-@pytest.mark.parametrize("loss", ["usage", "ended"])
+@pytest.mark.parametrize("loss", ["role", "usage", "ended"])
 def test_nobody_publishes_without_both_gates(scene: Scene, loss: str) -> None:
     journey = scene.journey()
-    if loss == "usage":
+    if loss == "role":
+        take_point(scene)
+    elif loss == "usage":
         scene.webhook.membergrant_set.all().delete()
     else:
         scene.webhook.membergrant_set.update(ends_at=timezone.now())

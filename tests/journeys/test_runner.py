@@ -13,7 +13,7 @@ from journeys.components.audience import When
 from journeys.components.event import Condition, Reentry
 from journeys.models import Enrollment, Journey, Run
 from journeys.runner import Swept
-from tests.journeys.factories import NOW, SHOP, Scene, make_purchase, make_scene
+from tests.journeys.factories import NOW, SHOP, Scene, make_purchase, make_scene, take_point
 from webhooks import control, outbox, states
 from webhooks.choices import PlanState, StateByte
 from webhooks.models import Chunk, Plan
@@ -183,13 +183,15 @@ def test_an_audience_that_was_deleted_ends_its_run_abnormally(scene: Scene) -> N
 # --- The gates when a run starts ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["usage", "ended", "left", "inactive"])
+@pytest.mark.parametrize("loss", ["role", "usage", "ended", "left", "inactive"])
 def test_a_run_whose_responsible_member_lost_a_gate_is_paused_before_anybody_is_planned(
     scene: Scene, loss: str
 ) -> None:
     journey = scene.journey()
     run = publish(scene, journey)
-    if loss == "usage":
+    if loss == "role":
+        take_point(scene)
+    elif loss == "usage":
         scene.webhook.membergrant_set.all().delete()
     elif loss == "ended":
         scene.webhook.membergrant_set.update(ends_at=timezone.now())

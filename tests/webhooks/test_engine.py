@@ -9,15 +9,25 @@ import pytest
 from django.utils import timezone
 
 from identity.models import Profile
+from tests.webhooks.factories import make_member
 from tests.webhooks.scene import OPTIONS, Scene, drain_until_quiet, make_scene
-from webhooks import control, plans
+from webhooks import control, granting, plans
 from webhooks.choices import StateByte
 from webhooks.engine import Sender
-from webhooks.models import Attempt, Chunk, Delivery, Message, Plan, WebhookControl
+from webhooks.models import (
+    Attempt,
+    Chunk,
+    Delivery,
+    MemberGrant,
+    Message,
+    Plan,
+    WebhookControl,
+)
 from webhooks.outbox import NewChunk, submit
 from webhooks.receiver import Behaviour, Mode, Receiver, Reply
 from webhooks.receiver.behaviour import partial
 from webhooks.signals import deliveries_settled
+from workspaces import members
 from workspaces.models import Workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -521,6 +531,36 @@ def test_after_the_steps_last_moment_people_expire_unsent(receiver: Receiver) ->
     assert scene.counts().by_reason("expired") == {"send_until": 2}
     assert receiver.entries("/in") == []
     assert scene.deliveries() == []
+
+
+@pytest.mark.parametrize("loss", ["none", "role", "usage", "ended"])
+def test_a_marketers_two_gates_are_asked_before_anything_is_sent(
+    receiver: Receiver, loss: str
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=3)
+    marketer = make_member(scene.workspace)
+    held = MemberGrant.objects.create(
+        user=marketer, content_object=scene.webhook, permission=granting.use_permission()
+    )
+    Plan.objects.filter(pk=scene.plan.pk).update(responsible=marketer)
+    scene.submit()
+    if loss == "role":
+        marketer.memberships.get().roles.clear()
+        members.sync(marketer)
+    elif loss == "usage":
+        held.delete()
+    elif loss == "ended":
+        granting.end(grant=held, actor=None, now=timezone.now())
+
+    scene.drain(seconds=3)
+
+    plan = Plan.objects.get(pk=scene.plan.pk)
+    sent = len(receiver.entries("/in"))
+    if loss == "none":
+        assert (plan.pause_reason, sent) == ("", 3)
+    else:
+        assert (plan.pause_reason, sent) == (control.PERMISSION_LOST, 0)
+        assert scene.counts().queued == 3
 
 
 def test_a_lost_gate_pauses_the_plan_and_tells_the_layer_above(receiver: Receiver) -> None:
