@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import transaction
 from django.db.backends.utils import CursorWrapper
@@ -104,10 +104,10 @@ def due_webhooks(cursor: CursorWrapper) -> tuple[list[DueWebhook], datetime | No
 
 
 def claim_chunk(
-    cursor: CursorWrapper, webhook_id: int, *, seconds: float
-) -> tuple[ClaimedChunk, UUID, float, datetime] | None:
-    """Claim the chunk due longest; return it, its token, when that began, the database's time."""
-    token, began = uuid4(), time.monotonic()
+    cursor: CursorWrapper, webhook_id: int, *, token: UUID, seconds: float
+) -> tuple[ClaimedChunk, float, datetime] | None:
+    """Claim the chunk due longest; return it, when that began, and the database's time."""
+    began = time.monotonic()
     cursor.execute(_CLAIM_CHUNK, {"webhook": webhook_id, "token": str(token), "seconds": seconds})
     row = cursor.fetchone()
     if row is None:
@@ -123,14 +123,19 @@ def claim_chunk(
         claims,
         was_open,
     )
-    return chunk, token, began, now
+    return chunk, began, now
 
 
 def claim_messages(
-    cursor: CursorWrapper, webhook_id: int, *, seconds: float, limit: int = MESSAGES_AT_ONCE
-) -> tuple[list[ClaimedMessage], UUID, float]:
+    cursor: CursorWrapper,
+    webhook_id: int,
+    *,
+    token: UUID,
+    seconds: float,
+    limit: int = MESSAGES_AT_ONCE,
+) -> tuple[list[ClaimedMessage], float]:
     """Claim waiting messages that are due; a try that was open at a death becomes *unknown*."""
-    token, began = uuid4(), time.monotonic()
+    began = time.monotonic()
     with transaction.atomic():
         cursor.execute(
             _CLAIM_MESSAGES,
@@ -146,7 +151,7 @@ def claim_messages(
                     for delivery_id in message.delivery_ids
                 ]
         record_unknown(cursor, unknown)
-    return messages, token, began
+    return messages, began
 
 
 def record_unknown(cursor: CursorWrapper, rows: Sequence[tuple[date, str, str, int]]) -> None:
@@ -173,6 +178,16 @@ def hand_back_chunk(cursor: CursorWrapper, chunk_id: int, token: UUID, *, delay:
         [delay, delay, chunk_id, str(token)],
     )
     return bool(cursor.rowcount)
+
+
+def hand_back_all(cursor: CursorWrapper, webhook_id: int, token: UUID) -> None:
+    """Give up whatever a claim took whose answer never came; nothing of it was opened."""
+    for table in ("webhooks_chunk", "webhooks_message"):
+        cursor.execute(
+            f"UPDATE {table} SET lease = NULL, lease_until = NULL,"
+            " claims = greatest(claims - 1, 0) WHERE webhook_id = %s AND lease = %s",
+            [webhook_id, str(token)],
+        )
 
 
 def hand_back_messages(cursor: CursorWrapper, message_ids: list[str], token: UUID) -> None:

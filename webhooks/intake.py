@@ -1,9 +1,10 @@
 """How a sender comes by work: whose turn it is, lanes, claims, gates, the read of a chunk."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -12,7 +13,7 @@ from django.db import connection, transaction
 from webhooks import claiming, closing, control, grants, lanes, preparing
 from webhooks.choices import PlanState, StateByte, WebhookState
 from webhooks.control import Flags
-from webhooks.leases import Keeper, Lease
+from webhooks.leases import Keeper
 from webhooks.lines import Line, Options
 from webhooks.models import Plan
 from webhooks.outcomes import Judge
@@ -62,6 +63,7 @@ class Intake:
         # Webhooks that something is due of, and whether messages wait there.
         self._due: dict[int, bool] = {}
         self._look_at = 0.0
+        self._orphans: list[tuple[int, UUID]] = []
 
     # --- Whose turn it is -------------------------------------------------------------------------
 
@@ -69,6 +71,7 @@ class Intake:
         """Claim what there is room for; return whether anything was claimed."""
         if self._is_behind():
             return False
+        self._adopt()
         if time.monotonic() >= self._look_at:
             self._look()
         claimed = False
@@ -84,6 +87,13 @@ class Intake:
             else:
                 del self._due[webhook_id]
         return claimed
+
+    def _adopt(self) -> None:
+        """Hand back what claims took whose answer was lost with the connection."""
+        while self._orphans:
+            with connection.cursor() as cursor:
+                claiming.hand_back_all(cursor, *self._orphans[-1])
+            self._orphans.pop()
 
     def _is_behind(self) -> bool:
         """Tell whether a lease of ours ran out unseen: claiming now could take our own work."""
@@ -171,16 +181,12 @@ class Intake:
     # --- Chunks -----------------------------------------------------------------------------------
 
     def _take_chunk(self, line: Line) -> bool:
-        found = self._claim_chunk(line)
-        if found is None:
-            return False
-        held, chunk, preparer = found
-        try:
+        with self._claiming(line) as token:
+            found = self._claim_chunk(line, token)
+            if found is None:
+                return False
+            held, chunk, preparer = found
             passed = self._prepare(held, chunk, preparer)
-        except Exception:
-            # Not ours any more: its lease ends by itself, if it cannot be handed back.
-            self._keeper.release(held.lease)
-            raise
         if passed is None:
             self._refuse(held)
             return False
@@ -189,37 +195,45 @@ class Intake:
             self._record(tried)
         return True
 
-    def _claim_chunk(self, line: Line) -> tuple[Held, ClaimedChunk, Preparer | None] | None:
-        """Claim, and look at what a dead sender left, in one transaction."""
-        lease: Lease | None = None
+    @contextlib.contextmanager
+    def _claiming(self, line: Line) -> Iterator[UUID]:
+        """Give a token to claim with; what it took when this fails goes back as soon as it can."""
+        token = uuid4()
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                found = claiming.claim_chunk(cursor, line.webhook_id, seconds=self._keeper.seconds)
-                if found is None:
-                    return None
-                chunk, token, began, now = found
-                self._clock.set(now)
-                lease = self._keeper.hold("webhooks_chunk", [chunk.id], token, began=began)
-                held = Held(
-                    lease=lease,
-                    webhook_id=line.webhook_id,
-                    chunk_id=chunk.id,
-                    plan=self.plans.get(chunk.plan_id),
-                    day=chunk.day,
-                    is_alone=chunk.claims >= claiming.CAREFUL_CLAIMS,
-                )
-                target = self.refresh(line)
-                if target is None:
-                    return held, chunk, None
-                preparer = Preparer(cursor, chunk, held, target)
-                # Where intents are written, one may be left of a statement whose answer was lost.
-                if chunk.was_open or held.is_alone or target.at_most_once:
-                    self._look_back(preparer, chunk, held)
-                return held, chunk, preparer
+            yield token
         except Exception:
-            if lease is not None:
-                self._keeper.release(lease)
+            self._keeper.forget(token)
+            self._orphans.append((line.webhook_id, token))
             raise
+
+    def _claim_chunk(
+        self, line: Line, token: UUID
+    ) -> tuple[Held, ClaimedChunk, Preparer | None] | None:
+        """Claim, and look at what a dead sender left, in one transaction."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            found = claiming.claim_chunk(
+                cursor, line.webhook_id, token=token, seconds=self._keeper.seconds
+            )
+            if found is None:
+                return None
+            chunk, began, now = found
+            self._clock.set(now)
+            held = Held(
+                lease=self._keeper.hold("webhooks_chunk", [chunk.id], token, began=began),
+                webhook_id=line.webhook_id,
+                chunk_id=chunk.id,
+                plan=self.plans.get(chunk.plan_id),
+                day=chunk.day,
+                is_alone=chunk.claims >= claiming.CAREFUL_CLAIMS,
+            )
+            target = self.refresh(line)
+            if target is None:
+                return held, chunk, None
+            preparer = Preparer(cursor, chunk, held, target)
+            # Where intents are written, one may be left of a statement whose answer was lost.
+            if chunk.was_open or held.is_alone or target.at_most_once:
+                self._look_back(preparer, chunk, held)
+            return held, chunk, preparer
 
     def _prepare(
         self, held: Held, chunk: ClaimedChunk, preparer: Preparer | None
@@ -279,9 +293,9 @@ class Intake:
     # --- Waiting messages -------------------------------------------------------------------------
 
     def _take_messages(self, line: Line) -> bool:
-        with connection.cursor() as cursor:
-            messages, token, began = claiming.claim_messages(
-                cursor, line.webhook_id, seconds=self._keeper.seconds
+        with self._claiming(line) as token, connection.cursor() as cursor:
+            messages, began = claiming.claim_messages(
+                cursor, line.webhook_id, token=token, seconds=self._keeper.seconds
             )
         if not messages:
             return False

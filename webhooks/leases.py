@@ -79,6 +79,11 @@ class Keeper:
         with self._lock:
             self._leases.pop(lease.token, None)
 
+    def forget(self, token: UUID) -> None:
+        """Stop renewing whatever was claimed under a token, if anything was."""
+        with self._lock:
+            self._leases.pop(token, None)
+
     def _run(self) -> None:
         session: Any = None
         while not self._stop.wait(self.seconds / RENEWALS):

@@ -69,7 +69,7 @@ def submit(*, plan: Plan, chunks: Sequence[NewChunk], now: datetime) -> int:
     statement = _INSERT.format(
         workspace=int(plan.workspace_id), webhook=int(plan.webhook_id), plan=int(plan.pk), day=day
     )
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor, connection.wrap_database_errors:
         sizes = execute_values(
             cursor.cursor,
             statement,

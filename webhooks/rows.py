@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from psycopg2.extras import execute_values
 
@@ -291,7 +292,11 @@ def store_messages(
         for plan, chunk_id, day, waiting in found
     ]
     if values:
-        execute_values(cursor.cursor, _INSERT_MESSAGES, values, template=_MESSAGE, page_size=200)
+        # Past Django's cursor, so that its errors must be translated by hand.
+        with connection.wrap_database_errors:
+            execute_values(
+                cursor.cursor, _INSERT_MESSAGES, values, template=_MESSAGE, page_size=200
+            )
 
 
 def insert_intents(

@@ -380,7 +380,7 @@ def test_at_most_once_a_waiting_message_that_was_open_is_uncertain(receiver: Rec
 
 
 def test_an_intent_whose_writing_was_not_confirmed_is_not_sent(receiver: Receiver) -> None:
-    """The statement was carried out and its answer lost: nobody knows, so nobody is sent to twice."""
+    """The statement was carried out and its answer lost: nobody is sent to twice."""
     scene = make_scene(receiver.url("/in"), people=2, guarantee="at_most_once", concurrency=1)
     scene.submit()
     begin(make_sender(SlowTransport()))

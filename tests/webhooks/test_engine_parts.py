@@ -64,10 +64,10 @@ def test_lanes_that_a_smaller_concurrency_has_not_carry_nothing(scene: Scene) ->
 
 
 def test_a_bucket_gives_no_more_than_its_burst(scene: Scene) -> None:
-    granted = [rates.take(scene.webhook.pk, rate=100, wanted=15) for _ in range(3)]
+    past = timezone.now() - timedelta(hours=1)
+    WebhookControl.objects.filter(webhook=scene.webhook).update(tokens=0, tokens_at=past)
 
-    assert granted[:2] == [15, 5]
-    assert granted[2] <= 2
+    assert rates.take(scene.webhook.pk, rate=100, wanted=50) == 20
 
 
 def test_a_bucket_fills_with_time(scene: Scene) -> None:
@@ -226,7 +226,7 @@ def test_the_chunk_that_is_due_longest_comes_first(scene: Scene) -> None:
     outbox.submit(plan=scene.plan, chunks=chunks, now=now)
 
     with connection.cursor() as cursor:
-        claimed = claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60)
+        claimed = claiming.claim_chunk(cursor, scene.webhook.pk, token=uuid.uuid4(), seconds=60)
 
     assert claimed is not None
     assert list(claimed[0].qaids) == scene.qaids[2:4]
@@ -234,16 +234,32 @@ def test_the_chunk_that_is_due_longest_comes_first(scene: Scene) -> None:
 
 def test_a_chunk_handed_back_counts_as_never_claimed(scene: Scene) -> None:
     scene.submit()
+    token = uuid.uuid4()
     with connection.cursor() as cursor:
-        claimed = claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60)
+        claimed = claiming.claim_chunk(cursor, scene.webhook.pk, token=token, seconds=60)
         assert claimed is not None
-        chunk, token, _began, _now = claimed
-        assert claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60) is None
-        assert claiming.hand_back_chunk(cursor, chunk.id, token)
-        again = claiming.claim_chunk(cursor, scene.webhook.pk, seconds=60)
+        other = uuid.uuid4()
+        assert claiming.claim_chunk(cursor, scene.webhook.pk, token=other, seconds=60) is None
+        assert claiming.hand_back_chunk(cursor, claimed[0].id, token)
+        again = claiming.claim_chunk(cursor, scene.webhook.pk, token=other, seconds=60)
 
     assert again is not None
     assert (again[0].claims, again[0].was_open) == (1, False)
+
+
+def test_what_a_claim_took_whose_answer_was_lost_is_handed_back_by_its_token(
+    scene: Scene,
+) -> None:
+    scene.submit()
+    token = uuid.uuid4()
+    with connection.cursor() as cursor:
+        claiming.claim_chunk(cursor, scene.webhook.pk, token=token, seconds=60)
+        claiming.hand_back_all(cursor, scene.webhook.pk, uuid.uuid4())
+        assert Chunk.objects.get().lease == token
+        claiming.hand_back_all(cursor, scene.webhook.pk, token)
+
+    chunk = Chunk.objects.get()
+    assert (chunk.lease, chunk.claims) == (None, 0)
 
 
 # --- Arrays ---------------------------------------------------------------------------------------
