@@ -4,7 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Subquery
+from django.db.models.expressions import Combinable
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -150,14 +151,17 @@ def _state(workspace: Workspace, now: datetime) -> dict[str, Any]:
     here = OuterRef("pk")
     live = UsageGrant.live(now)
     tests = TestSend.objects.filter(webhook__workspace=here)
-    marks = {
+    marks: dict[str, Combinable] = {
         "data_source": Exists(DataSource.objects.filter(workspace=here)),
         "people": Exists(Profile.objects.filter(workspace=here, erased_at=None)),
         "webhook": Subquery(Webhook.objects.filter(workspace=here).order_by("pk").values("pk")[:1]),
         "receiver": Exists(tests.filter(status_code__isnull=False)),
         "test": Exists(tests.filter(accepted=True)),
-        "permission": Exists(MemberGrant.objects.filter(live, content_object__workspace=here))
-        | Exists(GroupGrant.objects.filter(live, content_object__workspace=here)),
+        "permission": ExpressionWrapper(
+            Q(Exists(MemberGrant.objects.filter(live, content_object__workspace=here)))
+            | Q(Exists(GroupGrant.objects.filter(live, content_object__workspace=here))),
+            output_field=BooleanField(),
+        ),
         "journey": Exists(JourneyVersion.objects.filter(journey__workspace=here)),
     }
     found = Workspace.objects.filter(pk=workspace.pk).values_list(*marks.values())
