@@ -26,6 +26,7 @@ from workspaces import current
 from workspaces.admin.base import ScopedForm, actor_of
 from workspaces.choices import Via
 from workspaces.models import Workspace
+from workspaces.typed import whole
 
 
 class AudienceForm(ScopedForm):
@@ -165,7 +166,7 @@ class AudienceAdmin(DataAdmin):
             if rules is not None:
                 audience_rules.validate(workspace, rules)
                 context["count"] = audience_rules.count_rules(workspace, rules)
-        except ValueError:
+        except (ValueError, RecursionError):
             context["errors"] = [_("This is not JSON.")]
         except ValidationError as error:
             context["errors"] = error.messages
@@ -176,9 +177,9 @@ class AudienceAdmin(DataAdmin):
 
     def _workspace_of_form(self, request: HttpRequest) -> Workspace:
         """Return the workspace of the audience on the page, or the current one for a new one."""
-        given = request.POST.get("audience", "")
-        if given.isdigit():
-            audience = self.get_object(request, given)
+        given = whole(request.POST.get("audience"))
+        if given is not None:
+            audience = self.get_object(request, str(given))
             return audience.workspace  # type: ignore[no-any-return] # an audience's
         workspace = current.workspace(request)
         if workspace is None or not self.has_add_permission(request):

@@ -287,10 +287,11 @@ def test_rules_are_counted_as_they_are_typed(client: Client, home: Workspace) ->
 
     counted = client.post(url("audience", "count"), {"rules": RULES})
     broken = client.post(url("audience", "count"), {"rules": "{"})
+    deep = client.post(url("audience", "count"), {"rules": "[" * 100_000, "audience": "²"})
     wrong = client.post(url("audience", "count"), {"rules": RULES.replace("city", "town")})
 
     assert "1 person now." in counted.content.decode()
-    assert (broken.status_code, wrong.status_code) == (422, 422)
+    assert (broken.status_code, deep.status_code, wrong.status_code) == (422, 422, 422)
     assert "This is not JSON." in broken.content.decode()
     assert "Condition 1: There is no tag “town”." in wrong.content.decode()
 

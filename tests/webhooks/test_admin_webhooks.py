@@ -398,6 +398,19 @@ def test_the_preview_draws_the_unsaved_form(console: Client, workspace: Workspac
     assert "“Dear Zhang San Hello!”" in text
 
 
+@pytest.mark.parametrize("given", ["²", "9" * 30, "9" * 5_000, "x"])
+def test_the_preview_draws_whatever_stands_where_numbers_belong(
+    console: Client, workspace: Workspace, given: str
+) -> None:
+    data = typed(workspace, {"name": "content", "example": "Hello"})
+    fields = ("batch_size", "id_types", "parameters-0-order", "parameters-0-choice_list")
+
+    for field in fields:
+        response = console.post(reverse("admin:webhooks_webhook_preview"), {**data, field: given})
+        assert response.status_code == 200, field
+        assert "Hello" in response.content.decode(), field
+
+
 def test_a_test_send_on_the_page_shows_the_verdict(
     console: Client, workspace: Workspace, httpserver: HTTPServer
 ) -> None:

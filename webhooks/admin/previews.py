@@ -16,6 +16,7 @@ from webhooks.rendering import clean_name
 from workspaces import current
 from workspaces.admin.base import ScopedModelAdmin
 from workspaces.models import Workspace
+from workspaces.typed import whole
 
 PREFIX = "parameters"
 
@@ -57,8 +58,7 @@ def stored_preview(webhook: Webhook) -> previews.Preview:
 
 def parameters_typed(data: QueryDict, workspace: Workspace) -> list[dict[str, Any]]:
     """Return the parameters of an unsaved form as a revision would freeze them, in their order."""
-    total = data.get(f"{PREFIX}-TOTAL_FORMS", "")
-    count = min(int(total), 4 * PARAMETERS) if total.isdigit() else 0
+    count = min(whole(data.get(f"{PREFIX}-TOTAL_FORMS")) or 0, 4 * PARAMETERS)
     lists = ChoiceList.objects.filter(workspace=workspace).prefetch_related("choices")
     by_pk = {str(each.pk): each for each in lists}
     found: list[tuple[int, dict[str, Any]]] = []
@@ -80,8 +80,8 @@ def parameters_typed(data: QueryDict, workspace: Workspace) -> list[dict[str, An
         )
         if chosen := by_pk.get(typed["choice_list"]):
             parameter.choice_list = chosen
-        order = int(typed["order"]) if typed["order"].isdigit() else number
-        found.append((order, parameter.frozen()))
+        order = whole(typed["order"])
+        found.append((number if order is None else order, parameter.frozen()))
     return [frozen for _order, frozen in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -95,18 +95,17 @@ def _webhook_typed(data: QueryDict) -> Webhook:
         own = pairs.clean(data.get("headers", ""))
     except ValidationError:
         own = {}
-    batch = data.get("batch_size", "")
     return Webhook(
         url=data.get("url", "").strip() or "https://…/",
         authentication=data.get("authentication", Authentication.KEY),
         carry_environment=bool(data.get("carry_environment")),
         headers=own,
         content_template=data.get("content_template", ""),
-        batch_size=int(batch) if batch.isdigit() else 1,
+        batch_size=whole(data.get("batch_size")) or 1,
     )
 
 
 def _codes(data: QueryDict, workspace: Workspace) -> list[str]:
-    chosen = [pk for pk in data.getlist("id_types") if pk.isdigit()]
+    chosen = [pk for pk in map(whole, data.getlist("id_types")) if pk]
     found = IdType.objects.filter(workspace=workspace, pk__in=chosen).order_by("priority")
     return list(found.values_list("code", flat=True))

@@ -29,6 +29,7 @@ from workspaces.admin import scoping
 from workspaces.admin.base import ReadOnlyModelAdmin, actor_of
 from workspaces.models import Workspace
 from workspaces.points import Point
+from workspaces.typed import whole
 
 TONES = {
     DeliveryState.DELIVERED: "green",
@@ -113,8 +114,8 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
     def workspace_of(self, request: HttpRequest) -> Workspace | None:
         """Return the workspace whose list is shown: the one filtered to, else the current one."""
         allowed = scoping.rights(request).workspaces(self.point)
-        asked = request.GET.get("workspace", "")
-        if asked.isdigit() and int(asked) in allowed:
+        asked = whole(request.GET.get("workspace"))
+        if asked in allowed:
             return Workspace.objects.get(pk=asked)
         workspace = current.workspace(request)
         if workspace is not None and workspace.pk in allowed:
@@ -155,8 +156,8 @@ class WebhookFilter(admin.SimpleListFilter):
         return [(str(webhook.pk), webhook.name) for webhook in found]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return queryset.filter(webhook=int(value)) if value and value.isdigit() else queryset
+        value = whole(self.value())
+        return queryset if value is None else queryset.filter(webhook=value)
 
 
 class DeliveryStateFilter(admin.SimpleListFilter):

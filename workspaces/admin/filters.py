@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from workspaces.admin import scoping
 from workspaces.models import Workspace
+from workspaces.typed import whole
 
 
 class WorkspaceFilter(admin.SimpleListFilter):
@@ -35,9 +36,8 @@ class WorkspaceFilter(admin.SimpleListFilter):
         return [(str(workspace.pk), str(workspace)) for workspace in offered]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if (value := self.value()) and value.isdigit():
-            return queryset.filter(**{self._lookup: int(value)})
-        return queryset
+        value = whole(self.value())
+        return queryset if value is None else queryset.filter(**{self._lookup: value})
 
 
 class ScopedRelatedFilter(admin.RelatedFieldListFilter):
