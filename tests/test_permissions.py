@@ -422,6 +422,28 @@ def test_every_address_has_a_row() -> None:
     assert not missing, "No row in MATRIX or API for:\n" + "\n".join(missing)
 
 
+def test_only_the_api_takes_a_post_without_a_csrf_token(scene: Scene) -> None:
+    exempt = {
+        name for name, callback in _views(get_resolver()) if getattr(callback, "csrf_exempt", False)
+    }
+
+    assert exempt == {"api_events", "api_receipts", "api_schema", "api_docs"}
+
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(scene.visitors["administrator"])  # type: ignore[arg-type] # a user
+    posts = [row for row in MATRIX if row.verb == "POST"]
+    assert posts
+    assert {row.name for row in posts if ask(row, scene, strict) != 403} == set()
+
+
+def _views(resolver: URLResolver) -> Iterator[tuple[str, Any]]:
+    for pattern in resolver.url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern)
+        else:
+            yield str(pattern.name), pattern.callback
+
+
 def _names(resolver: URLResolver, namespace: str = "") -> Iterator[str]:
     for pattern in resolver.url_patterns:
         if isinstance(pattern, URLResolver):

@@ -1,6 +1,7 @@
 """Logging in, landing, switching, the bell and one's own settings."""
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
@@ -44,6 +45,21 @@ def test_members_log_in_with_e_mail_and_password(client: Client) -> None:
     )
 
     assert answer.redirect_chain[-1][0] == f"/w/{workspace.slug}/journeys/"
+
+
+def test_a_session_from_before_the_log_in_is_not_taken_over(client: Client) -> None:
+    user = make_member(make_workspace())
+    planted = client.session
+    planted["from"] = "somebody else"
+    planted.save()
+    client.cookies[settings.SESSION_COOKIE_NAME] = str(planted.session_key)
+
+    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+
+    assert client.cookies[settings.SESSION_COOKIE_NAME].value != planted.session_key
+    other = Client()
+    other.cookies[settings.SESSION_COOKIE_NAME] = str(planted.session_key)
+    assert other.get("/settings/").status_code == 302
 
 
 def test_the_set_up_uses_the_same_log_in(client: Client) -> None:
