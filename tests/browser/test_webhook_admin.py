@@ -129,7 +129,7 @@ def test_register_test_and_grant_on_one_page(
     keep(page, "key")
     page.get_by_role("button", name="I have stored it").click()
 
-    dialog = page.locator("dialog")
+    dialog = page.locator("dialog[open]")
     dialog.get_by_label("Test ID").fill("13800000000")
     keep(page, "test")
     dialog.get_by_role("button", name="Send test").click()
