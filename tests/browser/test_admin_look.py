@@ -1,0 +1,284 @@
+"""The set-up looks and behaves as the console: measured and read in a real browser.
+
+GALLERY=<folder> keeps the screenshots there.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from tests.factories import make_administrator, make_member, make_workspace
+from tests.identity.factories import (
+    make_audience,
+    make_data_source,
+    make_event_type,
+    make_profile,
+    make_tag,
+)
+from tests.webhooks.factories import make_choice_list, make_webhook
+from tests.webhooks.test_admin_records import make_deliveries, make_plan
+from webhooks.models import Webhook
+from workspaces.choices import Language, Preset
+from workspaces.models import User, Workspace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PHONE: Final = {"width": 390, "height": 844}
+DESK: Final = {"width": 1280, "height": 800}
+
+# What a rule of the look says, asked of every page at once.
+BROKEN_RULES: Final = """() => {
+  const broken = [];
+  const seen = (node) => node.getClientRects().length > 0;
+  const all = [...document.querySelectorAll("body *")].filter(seen);
+  const style = (node) => getComputedStyle(node);
+  const name = (node) => `${node.tagName}.${node.className}#${node.id}`;
+  for (const node of all) {
+    if (style(node).letterSpacing !== "normal") broken.push(`letter-spacing: ${name(node)}`);
+    if (style(node).textTransform === "uppercase" && !node.matches(".avatar"))
+      broken.push(`capitals: ${name(node)}`);
+    const isCode = node.closest("pre, code, svg, .admin-once, textarea");
+    if (!isCode && !style(node).fontFamily.includes("Inter"))
+      broken.push(`font: ${name(node)}`);
+  }
+  if (innerWidth >= 768) {
+    const height = (node) => Math.round(node.getBoundingClientRect().height);
+    const header = document.querySelector(".header");
+    if (height(header) !== 56) broken.push(`header: ${height(header)}`);
+    const fields = ".admin-form .field > input, .admin-form .field select:not([multiple])";
+    for (const node of all.filter((one) => one.matches(fields)))
+      if (node.type !== "checkbox" && node.type !== "file" && height(node) !== 36)
+        broken.push(`field: ${name(node)} ${height(node)}`);
+    for (const row of all.filter((one) => one.matches("#result_list tbody tr")))
+      if (height(row) < 40) broken.push(`row: ${height(row)}`);
+  }
+  const grounds = new Set(all.filter((one) => one.matches("#result_list tbody tr"))
+    .map((row) => style(row).backgroundColor));
+  if (grounds.size > 1) broken.push("zebra");
+  const filled = all.filter((one) => one.matches(".button-primary, .button.default"));
+  // The webhook's page holds a second form, which gives permissions.
+  const forms = document.querySelector(".webhook-grant") ? 2 : 1;
+  if (filled.length > forms) broken.push("two filled buttons");
+  if (document.documentElement.scrollWidth > innerWidth) broken.push("scrolls sideways");
+  return broken;
+}"""
+
+
+class Setting(NamedTuple):
+    """A workspace in which every kind of page has something to show."""
+
+    workspace: Workspace
+    administrator: User
+    webhook: Webhook
+    pages: dict[str, str]
+
+
+@pytest.fixture
+def setting() -> Setting:
+    workspace = make_workspace(name="Music shop")
+    administrator = make_administrator(workspace, name="Wang Lei")
+    member = make_member(workspace, name="Li Mei")
+    source = make_data_source(workspace, "shop")
+    tag = make_tag(workspace, "nickname", data_source=source)
+    event_type = make_event_type(workspace, "purchase")
+    audience = make_audience(workspace, people=[make_profile(workspace)], name="All customers")
+    choices = make_choice_list(workspace, "app", "mail")
+    webhook = make_webhook(
+        workspace, name="CRM coupons", parameters=[{"name": "content", "display_name": "Content"}]
+    )
+    delivery = make_deliveries(make_plan(webhook), 120)[0]
+    role = workspace.roles.get(preset=Preset.MARKETER)
+    membership = member.memberships.get()
+    pages = {
+        "index": "/admin/",
+        "webhooks": "/admin/webhooks/webhook/",
+        "deliveries": "/admin/webhooks/delivery/",
+        "members": "/admin/workspaces/membership/",
+        "audit": "/admin/workspaces/auditentry/",
+        "id_types": "/admin/identity/idtype/",
+        "nothing_matches": "/admin/workspaces/membership/?q=nobody",
+        "nothing_yet": "/admin/webhooks/redelivery/",
+        "webhook_add": "/admin/webhooks/webhook/add/",
+        "webhook": f"/admin/webhooks/webhook/{webhook.pk}/change/",
+        "webhook_guide": f"/admin/webhooks/webhook/{webhook.pk}/guide/",
+        "webhook_history": f"/admin/webhooks/webhook/{webhook.pk}/history/",
+        "webhook_delete": f"/admin/webhooks/webhook/{webhook.pk}/delete/",
+        "delivery": f"/admin/webhooks/delivery/{delivery.pk.replace('_', '_5F')}/change/",
+        "choice_list": f"/admin/webhooks/choicelist/{choices.pk}/change/",
+        "audience_add": "/admin/identity/audience/add/",
+        "audience": f"/admin/identity/audience/{audience.pk}/change/",
+        "audience_upload": f"/admin/identity/audience/{audience.pk}/upload/",
+        "audience_delete": f"/admin/identity/audience/{audience.pk}/delete/",
+        "event_type": f"/admin/identity/eventtype/{event_type.pk}/change/",
+        "tag": f"/admin/identity/tag/{tag.pk}/change/",
+        "role_add": "/admin/workspaces/role/add/",
+        "role": f"/admin/workspaces/role/{role.pk}/change/",
+        "member_add": "/admin/workspaces/membership/add/",
+        "member": f"/admin/workspaces/membership/{membership.pk}/change/",
+        "api_key_add": "/admin/workspaces/apikey/add/",
+        "workspace": f"/admin/workspaces/workspace/{workspace.pk}/change/",
+    }
+    return Setting(workspace, administrator, webhook, pages)
+
+
+@pytest.fixture
+def context(
+    browser: Browser, client: Client, live_server: LiveServer, setting: Setting
+) -> Iterator[BrowserContext]:
+    client.force_login(setting.administrator)
+    opened = browser.new_context(
+        base_url=live_server.url,
+        viewport=DESK,  # type: ignore[arg-type] # its own kind of dict
+        reduced_motion="reduce",
+    )
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    opened.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page whose script errors and refusals by the security policy fail the test."""
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on(
+        "console",
+        lambda line: problems.append(line.text) if line.type == "error" else None,
+    )
+    yield opened
+    # axe writes styles of its own while it looks; nothing else may be refused.
+    assert [line for line in problems if "style" not in line] == []
+
+
+def keep(page: Page, name: str) -> None:
+    if folder := os.environ.get("GALLERY"):
+        page.screenshot(path=str(Path(folder) / f"admin_{name}.png"), full_page=True)
+
+
+def serious(page: Page) -> list[str]:
+    found: dict[str, Any] = Axe().run(page).response
+    return [
+        f"{each['id']}: {[node['target'] for node in each['nodes']]}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_kind_of_page_keeps_the_rules(
+    context: BrowserContext, page: Page, setting: Setting, theme: str, live_server: LiveServer
+) -> None:
+    context.add_cookies([{"name": "theme", "value": theme, "url": live_server.url}])
+    problems: list[str] = []
+    for name, path in setting.pages.items():
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 200, path
+        found = [*page.evaluate(BROKEN_RULES), *serious(page)]
+        keep(page, f"{name}_{theme}")
+        if theme == "light":  # Places and sizes are the same in the dark.
+            page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+            found += page.evaluate(BROKEN_RULES)
+            keep(page, f"{name}_phone")
+            page.set_viewport_size(DESK)  # type: ignore[arg-type] # its own kind of dict
+        problems += [f"{name}: {problem}" for problem in found]
+
+    assert problems == []
+    assert page.locator("html").get_attribute("data-theme") == theme
+
+
+def test_in_chinese_nothing_breaks_out(page: Page, setting: Setting) -> None:
+    User.objects.filter(pk=setting.administrator.pk).update(language=Language.CHINESE)
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+    for name in ("index", "webhooks", "webhook", "deliveries", "role_add", "member_add"):
+        page.goto(setting.pages[name])
+        assert page.locator("html").get_attribute("lang") == Language.CHINESE
+        assert page.evaluate(BROKEN_RULES) == [], name
+        keep(page, f"{name}_chinese_phone")
+
+
+def test_header_and_navigation_are_the_console_s(page: Page, setting: Setting) -> None:
+    page.goto(f"/w/{setting.workspace.slug}/journeys/")
+    console = page.locator(".nav > .nav-list > li").all_inner_texts()
+    switcher = page.locator(".switcher").first.inner_text()
+
+    page.goto("/admin/webhooks/webhook/")
+
+    assert page.locator(".nav > .nav-list > li").all_inner_texts() == console
+    assert page.locator(".switcher").first.inner_text() == switcher
+    expect(page.locator(".nav [aria-current=page]")).to_have_text("Webhooks")
+    expect(page.locator("h1")).to_have_text("Webhooks")
+
+
+def test_rows_are_chosen_before_something_is_done_with_them(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["deliveries"])
+    expect(page.get_by_role("button", name="Run")).to_be_hidden()
+
+    page.locator("input.action-select").first.check()
+
+    expect(page.get_by_role("button", name="Run")).to_be_visible()
+    expect(page.locator(".action-counter")).to_have_text("1 of 100 selected")
+
+
+def test_a_row_of_a_list_leads_to_its_record(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["deliveries"])
+
+    page.locator("#result_list tbody th a").first.click()
+
+    expect(page.locator("h1")).to_contain_text("dlv_")
+    expect(page.locator(".admin-record")).to_contain_text("Delivery ID")
+
+
+def test_what_is_wrong_stands_at_its_field_and_success_in_a_toast(
+    page: Page, setting: Setting
+) -> None:
+    page.goto(setting.pages["role_add"])
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("alert").first).to_contain_text("Nothing is saved yet.")
+    expect(page.locator("#id_name_error")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+
+    page.get_by_label("Name").fill("Campaign lead")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.locator(".toast")).to_contain_text("Campaign lead")
+    assert setting.workspace.roles.filter(name="Campaign lead").exists()
+
+
+def test_a_row_is_added_to_a_form_and_saved(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["choice_list"])
+    rows = page.locator(".inline-group tbody tr.form-row:visible")
+    before = rows.count()
+
+    page.locator(".add-row a").click()
+    expect(rows).to_have_count(before + 1)
+    for box in rows.last.locator("input[type=text]").all():
+        box.fill("post")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    expect(page.locator(".toast")).to_be_visible()
+    assert setting.workspace.choice_lists.get().choices.count() == 3
+
+
+def test_filters_are_a_sheet_on_a_phone(page: Page, setting: Setting) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+    page.goto(setting.pages["deliveries"])
+    expect(page.get_by_role("link", name="Accepted")).to_be_hidden()
+
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("link", name="Accepted").click()
+
+    page.wait_for_url("**/?state=*")
+    expect(page.locator("#result_list")).to_be_visible()
