@@ -1,5 +1,4 @@
-// Light, dark, or as the system has it. The cookie lets the server render the choice, without a flash;
-// the stored value is the one that Django's admin reads.
+// Light, dark, or as the system has it. The cookie lets the server render the choice, without a flash.
 
 const YEAR_SECONDS = 365 * 24 * 3600;
 
@@ -7,7 +6,6 @@ function choose(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   document.cookie = `theme=${theme}; path=/; max-age=${YEAR_SECONDS}; samesite=lax`;
-  localStorage.setItem("theme", theme);
   show(theme);
 }
 
