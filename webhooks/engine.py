@@ -96,10 +96,18 @@ class Sender:
         self._keeper.start()
 
     def _tune(self) -> None:
-        """Tell the planner that pages are in memory: else it reads whole tables for 500 people."""
+        """Set what this session differs in from others.
+
+        Pages are in memory, else the planner reads whole tables for 500 people. And a sender
+        that is frozen within a transaction must not keep its rows locked beyond its lease.
+        """
         if not self._is_tuned:
             with connection.cursor() as cursor:
                 cursor.execute("SET random_page_cost = 1.1")
+                cursor.execute(
+                    "SET idle_in_transaction_session_timeout = %s",
+                    [int(self.options.lease_seconds * 1000)],
+                )
             self._is_tuned = True
 
     def run(self, *, seconds: float | None = None) -> None:

@@ -39,6 +39,10 @@ class Lease:
     token: UUID = field(default_factory=uuid4)
     lost: bool = False
 
+    def __post_init__(self) -> None:
+        # As the database's rows are compared with it, once for each person.
+        self.key = str(self.token)
+
     def left(self) -> float:
         """Return the seconds left; nothing once the lease is lost."""
         return 0.0 if self.lost else self.until - time.monotonic()

@@ -263,7 +263,7 @@ def insert_attempts(cursor: CursorWrapper, tried: Sequence[Tried], *, kind: str 
             numbers([each.status for each, _, _ in found]),
             texts([each.answer for each, _, _ in found]),
             numbers([each.duration_ms for each, _, _ in found]),
-            "{" + ",".join([str(each.held.lease.token) for each, _, _ in found]) + "}",
+            "{" + ",".join([each.held.lease.key for each, _, _ in found]) + "}",
         ],
     )
 

@@ -85,7 +85,7 @@ def _sort_out(
                 found.later.setdefault(envelope.day, []).append(each)
             else:
                 found.late.append(each)
-        elif chunk.lease != str(each.held.lease.token):
+        elif chunk.lease != each.held.lease.key:
             found.late.append(each)
         elif envelope is not None and envelope.has_intent:
             found.intended.setdefault(chunk.id, []).append(each)

@@ -1,12 +1,13 @@
 """Senders that die, freeze or lose their turn: nothing lost, nothing counted twice."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from tests.webhooks.scene import OPTIONS, make_scene
@@ -307,6 +308,28 @@ def test_nothing_is_opened_under_a_lease_that_ends_before_the_request_may(
 
     assert transport.open == 0
     assert Chunk.objects.get().lease is not None
+
+
+def test_a_sender_frozen_within_a_transaction_lets_go_of_its_rows(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=2)
+    scene.submit()
+    sender = Sender(options=replace(OPTIONS, lease_seconds=1.0), transport=SlowTransport())
+    sender.turn()
+    with pytest.raises((OperationalError, InterfaceError)):
+        _freeze_with_a_row_locked()
+    connection.close()
+    end_leases()
+
+    scene.drain()
+
+    assert scene.counts().delivered == 2
+
+
+@transaction.atomic
+def _freeze_with_a_row_locked() -> None:
+    Chunk.objects.select_for_update().get()
+    time.sleep(1.5)
+    Chunk.objects.get()
 
 
 def test_a_claim_is_taken_once_by_two_senders(receiver: Receiver) -> None:

@@ -25,6 +25,9 @@ Examples:
   manage.py sender --once          send what is due now, then end (for a script)
 """
 
+# Thousands of people are in hand at a time and none of them in a cycle: looking for cycles as
+# often as Python does by itself costs a tenth of a sender's time.
+GC_THRESHOLDS = (50_000, 20, 100)
 # A child that dies is started again after this.
 RESTART_SECONDS = 1.0
 
@@ -54,6 +57,8 @@ class Command(BaseCommand):
             self._supervise(options)
 
     def _send(self, options: dict[str, Any], *, parent: int | None) -> None:
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         sender = engine.Sender(options=Options.of_settings(), webhook_id=options["webhook"])
         if parent is not None:
             sender.is_wanted = lambda: os.getppid() == parent
@@ -74,6 +79,7 @@ class Command(BaseCommand):
     def _supervise(self, options: dict[str, Any]) -> None:
         """Fork before any connection is open, so that the children share this process's memory."""
         connections.close_all()
+        gc.collect()
         gc.freeze()
         self._is_stopping = False
         self._children: dict[int, float] = {}
