@@ -199,6 +199,7 @@ def assert_good(page: Page, name: str) -> None:
     assert page.locator("html").get_attribute("lang") == "zh-hans"
     for kind, size in (("phone", PHONE), ("desk", WIDE)):
         page.set_viewport_size(size)  # type: ignore[arg-type]
+        expect(page.locator("[aria-busy=true]")).to_have_count(0)  # dimmed meanwhile
         picture(page, f"zh_{name}_{kind}")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         serious = [
