@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,14 @@ def fingerprint() -> str:
 def socket_directory() -> Path:
     """A short path: a socket's may not be longer than about 107 bytes."""
     return Path("/tmp") / f"qa-{fingerprint()}"  # noqa: S108 - created 0700 and checked
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL, or an address to listen on, is this machine alone."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def postgres_url(role: str) -> str:

@@ -86,7 +86,7 @@ def run(*, senders: int, say: Say, watch: Watch, latencies: int = 0) -> Figures:
             "EGRESS_ALLOW": f"127.0.0.1/32:{receiver_port}",
             "LOG_LEVEL": "WARNING",
         }
-        made = tenant.make()
+        made = tenant.make(password=None)
         people.load(made, now=now, say=say)
         webhooks = targets.register(made, receiver_url=receiver, now=now)
         targets.write_configuration(webhooks, site_url=site, now=now, path=configuration)

@@ -1,19 +1,26 @@
 """The demo's organization: who may log in, and what is known of people before any file arrives."""
 
+import os
+import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db import transaction
 
 from identity.choices import AttributeType, IdKind, TagType
 from identity.models import DataSource, EventAttribute, EventType, IdType, Tag
-from workspaces import members, tenants
+from qa_webhook import local
+from workspaces import demo_logins, members, tenants
 from workspaces.choices import Preset
 from workspaces.models import Organization, User, Workspace
 
 ORGANIZATION: Final = "cdnow"
 SLUG: Final = "music-shop"
-PASSWORD: Final = "music shop demo"  # noqa: S105 - shown to everybody who runs the demo
+# In the README: for a console that only this machine reaches.
+PUBLIC_PASSWORD: Final = "music shop demo"  # noqa: S105 - no secret
 CUSTOMER_ID, MEMBER_NO = "CUSTOMER_ID", "MEMBER_NO"
 
 _TAGS: Final = (
@@ -50,21 +57,48 @@ class Tenant:
 
 
 class NotAloneError(Exception):
-    """Others work in this installation; log-ins whose password everybody knows stay out of it."""
+    """Others work in this installation; log-ins for everybody to try stay out of it."""
+
+
+def password(*, own: bool) -> str:
+    """Return the README's password where only this machine reaches the console, else an own one."""
+    host = urlsplit(settings.SITE_URL).hostname or ""
+    if settings.EMBEDDED and local.is_loopback(host) and not own:
+        return PUBLIC_PASSWORD
+    return _own_password(local.DIRECTORY / "demo-password")
+
+
+def _own_password(path: Path) -> str:
+    """Make a password once and keep it for its owner's eyes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    made = secrets.token_urlsafe(12)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(made)
+    return made
 
 
 @transaction.atomic
-def make() -> Tenant:
+def make(*, password: str | None) -> Tenant:
     """Return the demo's tenant, made if it is not there.
 
+    Args:
+        password: of all three log-ins from now on; None lets nobody log in.
+
     Raises:
-        NotAloneError: there is another organization, and no demo yet.
+        NotAloneError: there is another organization.
     """
-    workspace = Workspace.objects.filter(slug=SLUG).first()
-    if workspace is None and Organization.objects.exclude(slug=ORGANIZATION).exists():
+    if Organization.objects.exclude(slug=ORGANIZATION).exists():
         raise NotAloneError
-    workspace = workspace or _make_workspace()
-    people = {user.email: user for user in User.objects.filter(email__endswith="@demo.example")}
+    workspace = Workspace.objects.filter(slug=SLUG).first() or _make_workspace()
+    people = {user.email: user for user in demo_logins.all_of_them()}
+    for user in people.values():
+        if password is None or not user.check_password(password):
+            user.set_password(password)
+            user.save(update_fields=["password"])
     sources = {source.code: source for source in workspace.data_sources.all()}
     return Tenant(
         workspace=workspace,
@@ -93,24 +127,20 @@ def _make_workspace() -> Workspace:
     ):
         _add_member(workspace, email, name, preset)
     if not User.objects.filter(email="operator@demo.example").exists():
-        User.objects.create_superuser(
-            email="operator@demo.example", password=PASSWORD, name="Operator"
-        )
+        User.objects.create_superuser(email="operator@demo.example", name="Operator")
     _describe_people(workspace)
     return workspace
 
 
 def _add_member(workspace: Workspace, email: str, name: str, preset: Preset) -> None:
-    user = members.add_member(
+    members.add_member(
         workspace=workspace,
         email=email,
         name=name,
         roles=[workspace.roles.get(preset=preset)],
         actor=None,
         now=workspace.created_at,
-    ).membership.user
-    user.set_password(PASSWORD)
-    user.save(update_fields=["password"])
+    )
 
 
 def _describe_people(workspace: Workspace) -> None:

@@ -9,9 +9,9 @@ from django.utils import timezone
 from journeys.models import Journey, Run
 from tests.journeys.factories import NOW, Scene, make_scene
 from tests.journeys.test_runner import make_crowd, publish, sweep
-from tests.webhooks.factories import make_administrator, make_member, make_workspace
+from tests.webhooks.factories import make_administrator, make_member
 from workspaces.choices import Preset
-from workspaces.models import AuditEntry, User, Workspace
+from workspaces.models import AuditEntry, Workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -177,12 +177,3 @@ def test_the_planner_does_what_is_due_once(scene: Scene) -> None:
     assert "1 started, 3 planned" in told
     run.refresh_from_db()
     assert run.people == 3
-
-
-def test_the_demos_public_password_stays_out_of_a_real_installation() -> None:
-    make_workspace()
-
-    with pytest.raises(CommandError, match="a password that everybody knows"):
-        call_command("load_demo")
-
-    assert not User.objects.filter(email__endswith="@demo.example").exists()

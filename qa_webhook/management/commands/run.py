@@ -54,7 +54,7 @@ class Command(BaseCommand):
             receiver_port = self._free_port("127.0.0.1", settings.RECEIVER_PORT, besides={port})
             environment = _environment(port, receiver_port)
             if not options["no_demo"]:
-                self._load_demo(environment)
+                self._load_demo(environment, options["bind"])
             processes = _processes(environment, bind=f"{options['bind']}:{port}")
             if options["no_demo"]:
                 processes = [process for process in processes if process.name != "receiver"]
@@ -96,9 +96,9 @@ class Command(BaseCommand):
             self.stdout.write(f"Port {port} is taken; trying {port + 1}.")
         raise CommandError(f"No free port from {first} to {first + _TRIES - 1}.")
 
-    def _load_demo(self, environment: dict[str, str]) -> None:
+    def _load_demo(self, environment: dict[str, str], bind: str) -> None:
         loading = subprocess.Popen(
-            _manage("load_demo"), env=environment, stdout=subprocess.PIPE, text=True
+            demo_command(bind), env=environment, stdout=subprocess.PIPE, text=True
         )
         with loading.stdout or nullcontext(()) as lines:
             for line in lines:
@@ -122,6 +122,11 @@ class Command(BaseCommand):
         if not options["no_demo"]:
             lines += self._logins
         supervisor.say("run", "\n".join([*lines, "Ctrl-C stops everything.", ""]))
+
+
+def demo_command(bind: str) -> list[str]:
+    """Return what loads the demo; others who reach the console must not know its password."""
+    return _manage("load_demo", *([] if local.is_loopback(bind) else ["--own-password"]))
 
 
 def _is_free(bind: str, port: int) -> bool:

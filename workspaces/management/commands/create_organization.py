@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from workspaces import tenants
+from workspaces import demo_logins, tenants
 from workspaces.management.base import ConsoleCommand
 from workspaces.models import User
 
@@ -11,7 +11,8 @@ from workspaces.models import User
 class Command(ConsoleCommand):
     help = (
         "Make an organization. Then: create_workspace ORGANIZATION NAME, and add_member. "
-        "Example: manage.py create_organization 'Acme Retail' --slug acme"
+        "Example: manage.py create_organization 'Acme Retail' --slug acme. The "
+        "demo's log-ins, if it was loaded into this database, are deactivated."
     )
 
     def add_options(self, parser: ArgumentParser) -> None:
@@ -27,3 +28,5 @@ class Command(ConsoleCommand):
         self.stdout.write(
             self.style.SUCCESS(f"Made the organization {organization} ({organization.slug}).")
         )
+        if closed := demo_logins.close(actor=actor):
+            self.stdout.write(demo_logins.sentence(closed))

@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
-from workspaces import members, tenants
+from workspaces import demo_logins, members, tenants
 from workspaces.choices import Language, Preset
 from workspaces.management.base import ConsoleCommand
 from workspaces.models import User
@@ -24,7 +24,8 @@ class Command(ConsoleCommand):
         "Make the first organization, its workspace with roles and ID types, and its first "
         "administrator, whose one-time link to set a password is printed. Asks for what no flag "
         "gives. Example without questions: manage.py setup --organization 'Acme Retail' "
-        "--workspace 'Acme China' --email li@acme.example --time-zone Asia/Shanghai"
+        "--workspace 'Acme China' --email li@acme.example --time-zone Asia/Shanghai. The demo's "
+        "log-ins, if it was loaded into this database, are deactivated."
     )
 
     def add_options(self, parser: ArgumentParser) -> None:
@@ -68,7 +69,7 @@ class Command(ConsoleCommand):
             is_administrator=True,
             actor=None,
         )
-        self._report(added)
+        self._report(added, closed=demo_logins.close(actor=actor))
 
     def _answer(
         self,
@@ -99,7 +100,7 @@ class Command(ConsoleCommand):
     def _slug(self, question: str, name: str, given: str | None) -> str:
         return given or tenants.slug_of(name) or self._answer(question, None)
 
-    def _report(self, added: members.Added) -> None:
+    def _report(self, added: members.Added, *, closed: list[str]) -> None:
         membership = added.membership
         self.stdout.write(
             self.style.SUCCESS(f"Made {membership.workspace} at /w/{membership.workspace.slug}/.")
@@ -109,3 +110,5 @@ class Command(ConsoleCommand):
             self.stdout.write(settings.SITE_URL + added.password_path)
         else:
             self.stdout.write(f"{membership.user.email} logs in with the password they have.")
+        if closed:
+            self.stdout.write(demo_logins.sentence(closed))
