@@ -1,19 +1,18 @@
 """Reading what was sent: one delivery with its tries and its exact request, and pages of many."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from django.db.models import Q, QuerySet
 
 from webhooks import ids, plans, rebuilding
-from webhooks.choices import AttemptKind, DeliveryState, StateByte
+from webhooks.choices import AttemptKind
 from webhooks.models import Attempt, Chunk, Delivery, Message, Plan, Webhook
 from workspaces.models import Workspace
 
 PAGE: Final = 50
-_ENDED_WHOLE: Final = (StateByte.CANCELLED, StateByte.EXPIRED)
 
 
 class Try(NamedTuple):
@@ -39,15 +38,6 @@ class Place(NamedTuple):
 class Page:
     deliveries: list[Delivery]
     following: Place | None
-
-
-class Closed(NamedTuple):
-    """Somebody who ended with a whole chunk, before anything was made for them."""
-
-    qaid: int
-    delivery_id: str
-    state: DeliveryState
-    day: date
 
 
 def find(delivery_id: str, *, workspace: Workspace | None = None) -> Delivery | None:
@@ -137,7 +127,9 @@ def page(
     plan: Plan | None = None,
     webhook: Webhook | None = None,
     states: Sequence[str] = (),
-    qaid: int | None = None,
+    qaids: Sequence[int] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
     after: Place | None = None,
     limit: int = PAGE,
 ) -> Page:
@@ -146,9 +138,14 @@ def page(
     By place, not by number: the thousandth page costs what the first one does.
     """
     found: QuerySet[Delivery] = Delivery.objects.filter(workspace=workspace)
-    for name, value in (("plan", plan), ("webhook", webhook), ("qaid", qaid)):
-        if value is not None:
-            found = found.filter(**{name: value})
+    wanted = {
+        "plan": plan,
+        "webhook": webhook,
+        "qaid__in": list(qaids) or None,
+        "updated_at__gte": since,
+        "updated_at__lt": until,
+    }
+    found = found.filter(**{name: value for name, value in wanted.items() if value is not None})
     if states:
         found = found.filter(state__in=list(states))
     if after is not None:
@@ -160,22 +157,3 @@ def page(
     shown = rows[:limit]
     following = Place(shown[-1].updated_at, shown[-1].pk) if len(rows) > limit else None
     return Page(shown, following)
-
-
-def closed_people(plan: Plan) -> Iterator[Closed]:
-    """Yield who was cancelled or expired with a whole chunk; they have no row of their own."""
-    chunks = Chunk.objects.filter(plan=plan).filter(Q(cancelled__gt=0) | Q(expired__gt=0))
-    for chunk in chunks.order_by("number").iterator(chunk_size=20):
-        delivery_ids = _delivery_ids(chunk)
-        recorded = set(
-            Delivery.objects.filter(day=chunk.day, pk__in=delivery_ids).values_list("pk", flat=True)
-        )
-        for place, byte in enumerate(bytes(chunk.states)):
-            state = byte & 0x7F
-            if state in _ENDED_WHOLE and delivery_ids[place] not in recorded:
-                yield Closed(
-                    chunk.qaids[place],
-                    delivery_ids[place],
-                    DeliveryState(StateByte(state).name.lower()),
-                    chunk.day,
-                )

@@ -27,9 +27,12 @@ PEOPLE_AT_ONCE: Final = 200
 # Whose request was never made has nothing to send again.
 _WHERE: Final = """
 d.workspace_id = %(workspace)s AND d.state = ANY(%(states)s) AND d.sent_id <> ''
-    AND (%(plan)s::bigint IS NULL OR d.plan_id = %(plan)s)
+    AND (%(plans)s::bigint[] IS NULL OR d.plan_id = ANY(%(plans)s))
     AND (%(webhook)s::bigint IS NULL OR d.webhook_id = %(webhook)s)
     AND (%(reason)s::text IS NULL OR d.reason = %(reason)s)
+    AND (%(qaids)s::bigint[] IS NULL OR d.qaid = ANY(%(qaids)s))
+    AND (%(since)s::timestamptz IS NULL OR d.updated_at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR d.updated_at < %(until)s)
     AND (%(ids)s::text[] IS NULL OR (d.id = ANY(%(ids)s) AND d.day = ANY(%(days)s::date[])))
     AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = d.plan_id AND p.state <> 'cancelled')
 """
@@ -42,26 +45,35 @@ WHERE {_WHERE} AND d.day >= %(day)s AND d.id > %(checkpoint)s ORDER BY d.id LIMI
 
 def selection(
     *,
-    plan: Plan | None = None,
+    plan_ids: Sequence[int] | None = None,
     webhook: Webhook | None = None,
     reason: str | None = None,
+    qaids: Sequence[int] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     delivery_ids: Sequence[str] | None = None,
     states: Sequence[str] = (DeliveryState.DEAD,),
 ) -> dict[str, Any]:
     """Return which deliveries to send again, as a job keeps it.
 
+    Args:
+        since, until: when a delivery changed last.
+
     Raises:
         ValidationError: nothing narrows the choice, or a state cannot be sent again.
     """
-    if plan is None and webhook is None and delivery_ids is None:
+    if plan_ids is None and webhook is None and delivery_ids is None:
         raise ValidationError(_("Choose a run, a webhook or deliveries to send again."), "nothing")
     if not states or any(state not in STATES for state in states):
         message = _("Only failed, late and uncertain deliveries can be sent again.")
         raise ValidationError(message, "state")
     return {
-        "plan": plan.pk if plan else None,
+        "plans": list(plan_ids) if plan_ids is not None else None,
         "webhook": webhook.pk if webhook else None,
         "reason": reason,
+        "qaids": list(qaids) if qaids else None,
+        "since": since.isoformat() if since else None,
+        "until": until.isoformat() if until else None,
         "delivery_ids": list(delivery_ids) if delivery_ids is not None else None,
         "states": [str(state) for state in states],
     }
@@ -166,9 +178,12 @@ def _values(workspace_id: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "workspace": workspace_id,
         "states": list(chosen["states"]),
-        "plan": chosen.get("plan"),
+        "plans": chosen["plans"],
         "webhook": chosen.get("webhook"),
         "reason": chosen.get("reason"),
+        "qaids": chosen.get("qaids"),
+        "since": chosen.get("since"),
+        "until": chosen.get("until"),
         "ids": delivery_ids,
         "days": days,
     }

@@ -484,6 +484,13 @@ class ParameterPlan:
             for one in self._texts
         }
 
+    def bit_of(self, parameter: str, variable: str) -> int:
+        """Return the bit of a variable in a rendered mask; 0 when there is no such variable."""
+        for place, planned in enumerate(self.variables):
+            if (planned.parameter, planned.variable.name) == (parameter, variable):
+                return 1 << place
+        return 0
+
     def mask_names(self, mask: int) -> list[tuple[str, str]]:
         """Return (parameter, variable) for each bit of a rendered mask."""
         return [

@@ -12,7 +12,7 @@ from django.utils import timezone
 from tests.webhooks.factories import make_member
 from tests.webhooks.scene import Scene, make_scene
 from tests.webhooks.test_engine import check_invariants
-from webhooks import control, ledger, plans, progress, redelivery
+from webhooks import ledger, progress, redelivery
 from webhooks.models import Attempt, Plan, Redelivery
 from webhooks.receiver import Behaviour, Receiver, Reply
 from workspaces.choices import Preset
@@ -41,7 +41,7 @@ def order(scene: Scene, **chosen: object) -> Redelivery:
     return redelivery.order(
         workspace=scene.workspace,
         actor=scene.member,
-        chosen=redelivery.selection(plan=scene.plan, **chosen),  # type: ignore[arg-type]
+        chosen=redelivery.selection(plan_ids=[scene.plan.pk], **chosen),  # type: ignore[arg-type]
         now=timezone.now(),
     )
 
@@ -114,19 +114,6 @@ def test_a_delivery_of_another_workspace_is_not_found(failed: Scene) -> None:
     assert ledger.find("dlv_nothing") is None
 
 
-def test_people_of_cancelled_chunks_are_read_from_the_chunk(receiver: Receiver) -> None:
-    scene = make_scene(receiver.url("/in"), people=3)
-    scene.submit()
-    control.cancel_plans([scene.plan.pk])
-    scene.drain(seconds=3)
-
-    found = list(ledger.closed_people(scene.plan))
-    ids = plans.compiled(scene.plan).delivery_ids(found[0].day).many(scene.qaids)
-    assert [(each.qaid, each.delivery_id, each.state) for each in found] == [
-        (qaid, delivery_id, "cancelled") for qaid, delivery_id in zip(scene.qaids, ids, strict=True)
-    ]
-
-
 # --- Sending again --------------------------------------------------------------------------------
 
 
@@ -178,7 +165,7 @@ def test_sending_again_needs_the_right_and_both_gates(failed: Scene) -> None:
         redelivery.order(
             workspace=failed.workspace,
             actor=marketer,
-            chosen=redelivery.selection(plan=failed.plan),
+            chosen=redelivery.selection(plan_ids=[failed.plan.pk]),
             now=timezone.now(),
         )
 

@@ -86,7 +86,7 @@ class Command(ConsoleCommand):
             plan=plan,
             webhook=webhook,
             states=options["state"] or (),
-            qaid=options["qaid"],
+            qaids=[options["qaid"]] if options["qaid"] else (),
             limit=options["limit"],
         )
         for delivery in found.deliveries:
@@ -128,7 +128,7 @@ class Command(ConsoleCommand):
         options: dict[str, Any],
     ) -> None:
         chosen = redelivery.selection(
-            plan=plan,
+            plan_ids=[plan.pk] if plan else None,
             webhook=webhook,
             reason=options["reason"],
             delivery_ids=options["id"] or None,

@@ -1,0 +1,199 @@
+"""The people behind a run's numbers, read from the same chunks that the numbers are sums of.
+
+Whoever waits, or ended with a whole chunk, has no delivery row yet; the chunk knows them all.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+from django.db.models import F
+
+from webhooks.choices import DeliveryState, StateByte
+from webhooks.models import Delivery
+from webhooks.plans import PlanCache
+
+PAGE: Final = 50
+# A filter that finds little is answered with a short page and the place to go on from.
+CHUNKS_AT_MOST: Final = 400
+_CHUNKS_AT_ONCE: Final = 20
+_BITS: Final = 0x7F
+_STATES: Final = {
+    StateByte.WAITING: DeliveryState.QUEUED,
+    **{StateByte[state.name]: state for state in DeliveryState},
+}
+_FILLED: Final = {"default": "defaulted", "blank": "blanked"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who is looked for, in the plans of ``plan_ids``; everybody when nothing narrows it.
+
+    Args:
+        tally: the key of ``Chunk.tallies`` that counts them: ``skipped:no_id``,
+            ``default:<parameter>:<variable>``, ``blank:<parameter>:<variable>``.
+        since, until: when the delivery changed last, or is due while it has no row.
+    """
+
+    plan_ids: Sequence[int]
+    state: DeliveryState | None = None
+    tally: str = ""
+    qaids: Sequence[int] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Place(NamedTuple):
+    """Where a page ends; the next one begins after it."""
+
+    plan_id: int
+    number: int  # Of the chunk.
+    position: int
+
+
+class Person(NamedTuple):
+    """One person at one step; ``delivery`` is None while nothing has been made for them."""
+
+    place: Place
+    qaid: int
+    state: DeliveryState
+    at: datetime
+    delivery_id: str
+    delivery: Delivery | None
+
+
+@dataclass(slots=True)
+class Page:
+    people: list[Person] = field(default_factory=list)
+    following: Place | None = None
+
+
+class _Chunk(NamedTuple):
+    plan_id: int
+    number: int
+    day: date
+    qaids: list[int]
+    events: list[str] | None
+    states: bytes
+    due_at: datetime
+
+
+# The newest run first. Only rows whose counters say that there is somebody are opened.
+_CHUNKS: Final = """
+SELECT plan_id, number, day, qaids,
+    (SELECT array_agg(one.event ->> 'id' ORDER BY one.place)
+        FROM jsonb_array_elements(events) WITH ORDINALITY AS one (event, place)),
+    states, due_at
+FROM webhooks_chunk
+WHERE plan_id = ANY(%(plans)s) AND (plan_id, number) <= (%(plan)s, %(number)s)
+    AND (%(tally)s = '' OR tallies ? %(tally)s)
+    AND (%(qaids)s::bigint[] IS NULL OR qaids && %(qaids)s::bigint[])
+    {counted}
+ORDER BY plan_id DESC, number DESC LIMIT %(limit)s
+"""
+_LAST: Final = Place(2**31 - 1, 2**63 - 1, -1)
+
+
+def page(wanted: Wanted, *, after: Place | None = None, limit: int = PAGE) -> Page:
+    """Return the next people, the newest run and chunk first."""
+    reader, found = _Reader(wanted), Page()
+    place, opened = after or _LAST, 0
+    while opened < CHUNKS_AT_MOST:
+        chunks = reader.chunks(place)
+        for chunk in chunks:
+            is_same = (chunk.plan_id, chunk.number) == (place.plan_id, place.number)
+            found.people += reader.people(chunk, place.position + 1 if is_same else 0)
+            if len(found.people) > limit:
+                found.people = found.people[:limit]
+                found.following = found.people[-1].place
+                return found
+        if len(chunks) < _CHUNKS_AT_ONCE:
+            return found
+        opened += len(chunks)
+        place = Place(chunks[-1].plan_id, chunks[-1].number, len(chunks[-1].qaids))
+    found.following = place
+    return found
+
+
+def everybody(wanted: Wanted) -> Iterator[Person]:
+    """Yield everybody, page after page, as an export writes them."""
+    place: Place | None = None
+    while True:
+        found = page(wanted, after=place, limit=500)
+        yield from found.people
+        place = found.following
+        if place is None:
+            return
+
+
+class _Reader:
+    """Opens chunks for one page; a plan is compiled once."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._plans = PlanCache()
+
+    def chunks(self, place: Place) -> list[_Chunk]:
+        wanted = self._wanted
+        counted = f"AND {wanted.state.value} > 0" if wanted.state else ""
+        values: dict[str, Any] = {
+            "plans": list(wanted.plan_ids),
+            "plan": place.plan_id,
+            "number": place.number,
+            "tally": wanted.tally,
+            "qaids": list(wanted.qaids) or None,
+            "limit": _CHUNKS_AT_ONCE,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_CHUNKS.format(counted=counted), values)
+            return [_Chunk(*row) for row in cursor.fetchall()]
+
+    def people(self, chunk: _Chunk, begins: int) -> list[Person]:
+        wanted = self._wanted
+        states = [_STATES[StateByte(byte & _BITS)] for byte in bytes(chunk.states)]
+        positions = [
+            position
+            for position, qaid in enumerate(chunk.qaids)
+            if position >= begins
+            and (wanted.state is None or states[position] == wanted.state)
+            and (not wanted.qaids or qaid in wanted.qaids)
+        ]
+        ids = self._ids(chunk, positions)
+        rows = self._rows(chunk, ids)
+        found = []
+        for position, delivery_id in zip(positions, ids, strict=True):
+            delivery, state = rows.get(delivery_id), states[position]
+            if wanted.tally and delivery is None and not _ended_whole(state, wanted.tally):
+                continue
+            at = delivery.updated_at if delivery else chunk.due_at
+            if (wanted.since and at < wanted.since) or (wanted.until and at >= wanted.until):
+                continue
+            place = Place(chunk.plan_id, chunk.number, position)
+            found.append(Person(place, chunk.qaids[position], state, at, delivery_id, delivery))
+        return found
+
+    def _ids(self, chunk: _Chunk, positions: list[int]) -> list[str]:
+        making = self._plans.get(chunk.plan_id).delivery_ids(chunk.day)
+        qaids = [chunk.qaids[position] for position in positions]
+        if chunk.events is None:
+            return making.many(qaids)
+        return making.many(qaids, [chunk.events[position] for position in positions])
+
+    def _rows(self, chunk: _Chunk, ids: list[str]) -> dict[str, Delivery]:
+        found = Delivery.objects.filter(day=chunk.day, pk__in=ids).defer("texts", "answer")
+        kind, _colon, rest = self._wanted.tally.partition(":")
+        if kind in _FILLED:
+            parameter, _colon, variable = rest.rpartition(":")
+            bit = self._plans.get(chunk.plan_id).parameters.bit_of(parameter, variable)
+            found = found.annotate(filled=F(_FILLED[kind]).bitand(bit)).filter(filled__gt=0)
+        elif kind:
+            found = found.filter(state=kind, reason=rest)
+        return {row.pk: row for row in found}
+
+
+def _ended_whole(state: DeliveryState, tally: str) -> bool:
+    """Tell whether somebody ended with the chunk: those reasons stand in no row."""
+    ends = (DeliveryState.CANCELLED, DeliveryState.EXPIRED)
+    return state in ends and tally.startswith(f"{state.value}:")
