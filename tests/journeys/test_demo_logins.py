@@ -13,6 +13,7 @@ from journeys.demo import tenant
 from qa_webhook import local
 from qa_webhook.management.commands.run import demo_command
 from tests.factories import make_workspace
+from workspaces import demo_logins
 from workspaces.models import AuditEntry, User
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,9 @@ def test_a_real_installation_ends_the_demos_log_ins(client: Client) -> None:
     assert "are deactivated" in said
     assert not any(log_in(email, tenant.PUBLIC_PASSWORD) for email in emails)
     assert client.get("/").url.startswith("/accounts/login/")  # type: ignore[attr-defined] # a redirect
+    assert not any(
+        user.is_active or user.has_usable_password() for user in demo_logins.all_of_them()
+    )
     entries = AuditEntry.objects.filter(action="user.deactivated")
     assert sorted(entry.object_label for entry in entries) == ["Li Mei", "Operator", "Wang Lei"]
     with pytest.raises(CommandError, match="of its own"):

@@ -14,7 +14,7 @@ from journeys.forms.webhook import field_name
 from journeys.models import Journey
 from tests.factories import make_member
 from tests.journeys.factories import Scene, grant, make_purchase, make_scene
-from webhooks.models import MemberGrant
+from webhooks.models import MemberGrant, TestSend
 from workspaces.choices import Preset
 from workspaces.models import User
 from workspaces.points import Point
@@ -411,6 +411,44 @@ def test_a_sensitive_tag_fills_in_for_who_may_see_people_alone(
     (field,) = response.context["form"].variable_fields
     assert response.context["is_found"]
     assert (field.value() or "") == value
+
+
+def test_who_tests_later_reads_nothing_of_what_was_sent_before(scene: Scene) -> None:
+    """The values of a test may be those of a person; its exchange is its sender's alone."""
+    journey = scene.journey()
+    step = step_of(journey)
+    said = "Dear Qian Yi Hello"
+    TestSend.objects.create(
+        workspace=scene.workspace,
+        webhook=scene.webhook,
+        revision=1,
+        step_key=step,
+        sent_by=scene.member,
+        sent_at=timezone.now(),
+        id_type_code="MOBILE",
+        masked_id="138****0001",
+        accepted=True,
+        outcome="delivered",
+        status_code=200,
+        request_text=said,
+        answer_text=said,
+    )
+    developer = make_member(scene.workspace, Preset.DEVELOPER)
+    colleague = make_member(scene.workspace)
+    grant(colleague, scene.webhook)
+    client = client_of(colleague)
+
+    pages = [
+        client.post(url(journey, "test", step), posted(scene, journey)),
+        client.get(url(journey, "panel", step)),
+        client.get(reverse("journeys:editor", args=[scene.workspace.slug, journey.pk])),
+        client_of(developer).get(f"/admin/webhooks/webhook/{scene.webhook.pk}/change/"),
+    ]
+
+    assert [page.status_code for page in pages] == [200] * 4
+    assert "1 earlier test" in pages[0].content.decode()
+    assert "138****0001" in pages[3].content.decode()
+    assert not any("Qian Yi" in page.content.decode() for page in pages)
 
 
 # --- Canvas ---------------------------------------------------------------------------------------

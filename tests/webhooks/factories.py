@@ -33,7 +33,8 @@ def make_member(
     """A user who works in the workspace, with one preset role or none."""
     number = next(_numbers)
     chosen = list(Role.objects.filter(workspace=workspace, preset=preset)) if preset else []
-    email = fields.pop("email", f"member{number}@example.com")
+    # Another word than in tests.factories: whoever uses both makes two people.
+    email = fields.pop("email", f"colleague{number}@example.com")
     name = fields.pop("name", f"Member {number}")
     added = members.add_member(
         workspace=workspace, email=email, name=name, roles=chosen, actor=None, now=NOW

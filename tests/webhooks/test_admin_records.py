@@ -19,9 +19,9 @@ from tests.webhooks.factories import (
     make_workspace,
 )
 from webhooks import plans
-from webhooks.choices import DeliveryState, StateByte
+from webhooks.choices import AttemptKind, DeliveryState, StateByte
 from webhooks.ids import DeliveryIds
-from webhooks.models import Chunk, Delivery, Message, Plan, Receipt, Redelivery, Webhook
+from webhooks.models import Attempt, Chunk, Delivery, Message, Plan, Receipt, Redelivery, Webhook
 from workspaces import roles
 from workspaces.models import User, Workspace
 from workspaces.points import Point
@@ -29,6 +29,7 @@ from workspaces.points import Point
 pytestmark = pytest.mark.django_db
 
 LEDGER = "/admin/webhooks/delivery/"
+RECEIPTS = "/admin/webhooks/receipt/"
 MOBILE = "13800000000"
 
 
@@ -199,6 +200,62 @@ def test_what_was_filled_in_is_hidden_from_who_may_not_see_people(
     text = client.get(f"{LEDGER}{delivery.pk}/change/").content.decode()
 
     assert ("Zhang San" in text) is sees
+
+
+ECHO = '{"params": {"content": "Dear Zhang San Hello"}}'
+
+
+@pytest.mark.parametrize("sees", [False, True])
+def test_what_the_other_system_wrote_is_hidden_from_who_may_not_see_people(
+    client: Client, plan: Plan, sees: bool
+) -> None:
+    """A receiver may repeat in its answers and receipts what was filled in for the person."""
+    (delivery,) = make_deliveries(plan, 1, answer=ECHO)
+    Attempt.objects.create(
+        day=delivery.day,
+        delivery_id=delivery.pk,
+        message_id="msg_1",
+        number=2,
+        kind=AttemptKind.AUTO,
+        at=NOW,
+        outcome="answered",
+        status_code=500,
+        answer=ECHO,
+    )
+    receipt = Receipt.objects.create(
+        webhook=plan.webhook,
+        delivery_id=delivery.pk,
+        code="0",
+        message="Refused: Dear Zhang San Hello",
+        occurred_at=NOW,
+        received_at=NOW,
+    )
+    points = [Point.VIEW_DELIVERIES, *([Point.VIEW_PROFILES] if sees else [])]
+    login(client, developer_of(plan.workspace, *points))
+
+    pages = {
+        url: client.get(url).content.decode()
+        for url in (
+            f"{LEDGER}{delivery.pk}/change/",
+            RECEIPTS,
+            f"{RECEIPTS}{receipt.pk}/change/",
+        )
+    }
+
+    expected = [3, 1, 1]
+    assert [page.count("Zhang San") for page in pages.values()] == (expected if sees else [0, 0, 0])
+    told = [
+        page.count("you need the permission “User Insight-People in Clear”")
+        for page in pages.values()
+    ]
+    assert told == ([0, 0, 0] if sees else expected)
+
+
+def test_an_empty_answer_is_not_said_to_be_hidden(client: Client, plan: Plan) -> None:
+    (delivery,) = make_deliveries(plan, 1, answer="")
+    login(client, developer_of(plan.workspace, Point.VIEW_DELIVERIES))
+
+    assert "Hidden." not in client.get(f"{LEDGER}{delivery.pk}/change/").content.decode()
 
 
 def test_ids_are_clear_for_whoever_may_see_people(client: Client, plan: Plan) -> None:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from webhooks import answers, ids, plans, rebuilding, redelivery
 from webhooks.admin.keyset import KeysetChangeList
-from webhooks.admin.showing import Masks, code, table
+from webhooks.admin.showing import Masks, code, hidden, table
 from webhooks.answers import Outcome
 from webhooks.bodies import pretty
 from webhooks.choices import DeliveryState
@@ -40,14 +40,16 @@ TONES = {
 }
 
 
-class RecentFirst(KeysetChangeList):
-    moment = "updated_at"
-
+class ByKey(KeysetChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         masks = Masks(request)
         for row in self.result_list:
             row.masks = masks
+
+
+class RecentFirst(ByKey):
+    moment = "updated_at"
 
 
 class DueFirst(KeysetChangeList):
@@ -84,10 +86,6 @@ CROSS JOIN LATERAL (
 ) m
 WHERE w.workspace_id = %(workspace)s ORDER BY m.due_at, m.id LIMIT %(limit)s
 """
-
-
-class ByKey(KeysetChangeList):
-    pass
 
 
 class OneWorkspaceAdmin(ReadOnlyModelAdmin):
@@ -277,7 +275,9 @@ class DeliveryAdmin(OneWorkspaceAdmin):
 
     @admin.display(description=gettext_lazy("answer"))
     def their_answer(self, obj: Any) -> SafeString:
-        return code(obj.masks.text(obj.answer, obj))
+        if obj.answer and not obj.masks.may_read(obj.plan):
+            return format_html("{}", hidden())
+        return code(obj.answer)
 
     @admin.display(description=gettext_lazy("this person's part of the request"))
     def part(self, obj: Any) -> SafeString:
@@ -294,6 +294,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
     @admin.display(description=gettext_lazy("later tries"))
     def tries(self, obj: Any) -> SafeString:
         rows = Attempt.objects.filter(day=obj.day, delivery_id=obj.pk).order_by("at")[:100]
+        may_read = obj.masks.may_read(obj.plan)
         return table(
             (_("Try"), _("When"), _("Kind"), _("Outcome"), _("Status"), _("Time"), _("Answer")),
             [
@@ -306,16 +307,17 @@ class DeliveryAdmin(OneWorkspaceAdmin):
                     else answers.reason_sentence(row.outcome),
                     row.status_code or "–",
                     f"{row.duration_ms} ms" if row.duration_ms is not None else "–",
-                    obj.masks.text(row.answer, obj)[:200],
+                    row.answer[:200] if may_read or not row.answer else hidden(),
                 )
                 for row in rows
             ],
         )
 
     @admin.display(description=gettext_lazy("receipts"))
-    def receipts(self, obj: Delivery) -> SafeString:
+    def receipts(self, obj: Any) -> SafeString:
         rows = Receipt.objects.filter(delivery_id=obj.pk).order_by("received_at")[:20]
         meanings = obj.webhook.receipt_codes
+        may_read = obj.masks.may_read(obj.plan)
         return table(
             (_("Code"), _("Meaning"), _("Occurred"), _("Received"), _("Message")),
             [
@@ -324,7 +326,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
                     meanings.get(row.code, "–"),
                     date_format(timezone.localtime(row.occurred_at), "DATETIME_FORMAT"),
                     date_format(timezone.localtime(row.received_at), "DATETIME_FORMAT"),
-                    row.message,
+                    row.message if may_read or not row.message else hidden(),
                 )
                 for row in rows
             ],
@@ -397,7 +399,7 @@ class ReceiptAdmin(OneWorkspaceAdmin):
     """What the other systems reported."""
 
     workspace_lookup = "webhook__workspace"
-    list_display = ("delivery_id", "webhook", "code", "occurred_at", "received_at", "message")
+    list_display = ("delivery_id", "webhook", "code", "occurred_at", "received_at", "their_message")
     list_filter = (WebhookFilter,)
     search_fields = ("delivery_id",)
     search_help_text = gettext_lazy("A delivery ID (dlv_…).")
@@ -405,6 +407,19 @@ class ReceiptAdmin(OneWorkspaceAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("webhook")
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            found.masks = Masks(request)
+        return found
+
+    @admin.display(description=gettext_lazy("message"))
+    def their_message(self, obj: Any) -> str:
+        may_read = not obj.message or obj.masks.may_read(obj.webhook)
+        return obj.message if may_read else hidden()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

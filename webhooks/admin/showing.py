@@ -8,12 +8,13 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from identity import masking
 from identity.models import IdType
-from webhooks.models import Delivery, Plan
+from webhooks.models import Delivery, Plan, Webhook
 from workspaces.admin import scoping
-from workspaces.points import Point
+from workspaces.points import POINT_LABELS, Point
 
 
 class Masks:
@@ -36,8 +37,12 @@ class Masks:
         id_type = self._type(plan.definition[key]["id"])
         return masking.mask(value, id_type) if id_type else masking.HIDDEN
 
+    def may_read(self, plan_or_webhook: Plan | Webhook) -> bool:
+        """Whether to show what the other system wrote: it may repeat what was filled in."""
+        return plan_or_webhook.workspace_id in self._clear
+
     def text(self, text: str, delivery: Delivery) -> str:
-        """Return a text that may hold the person's IDs, with them masked."""
+        """Return a text of ours that may hold the person's IDs, with them masked."""
         for value, key in (
             (delivery.sent_id, "id_type"),
             (delivery.reach_id, "reach_id_type"),
@@ -57,6 +62,12 @@ class Masks:
         if pk not in self._types:
             self._types[pk] = IdType.objects.filter(pk=pk).first()
         return self._types[pk]
+
+
+def hidden() -> str:
+    return _("Hidden. To see it you need the permission “%(point)s”.") % {
+        "point": POINT_LABELS[Point.VIEW_PROFILES]
+    }
 
 
 def code(text: str) -> SafeString:
