@@ -31,6 +31,7 @@ class Process:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    serves: bool = False  # The others speak to it, so it is stopped after them.
     child: subprocess.Popen[str] | None = None
     deaths: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS))
 
@@ -117,21 +118,27 @@ class Supervisor:
         self._stopping = True
 
     def _end(self) -> None:
-        children = [process.child for process in self._processes if process.child]
-        for child in children:
-            child.terminate()  # itself alone: it ends what it started in its own order
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in children:
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        _end_all([process for process in self._processes if not process.serves])
+        for process in reversed([process for process in self._processes if process.serves]):
+            _end_all([process])
         for relay in self._relays:
             relay.join(1.0)  # what a grandchild holds open is not waited for
 
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _end_all(processes: Sequence[Process]) -> None:
+    children = [process.child for process in processes if process.child]
+    for child in children:
+        child.terminate()  # itself alone: it ends what it started in its own order
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in children:
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
 
 
 def _dies_too_often(process: Process) -> bool:

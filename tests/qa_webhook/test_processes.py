@@ -47,6 +47,31 @@ def test_lines_are_prefixed_and_ctrl_c_stops_everything() -> None:
     assert all(process.child and process.child.returncode == -15 for process in processes)
 
 
+def test_who_serves_the_others_is_stopped_after_them() -> None:
+    """Each says when it was stopped; the one that works takes its time."""
+    output = io.StringIO()
+    ends = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit());"
+        "print('up', flush=True)\n"
+        "try: time.sleep(600)\n"
+        "finally: time.sleep({}); print('down', flush=True)"
+    )
+    processes = [
+        Process(name, [sys.executable, "-c", ends.format(rest)], dict(os.environ), serves=serves)
+        for name, rest, serves in [
+            ("web", 0, True),
+            ("receiver", 0.2, True),
+            ("sender", 0.4, False),
+        ]
+    ]
+    all_up = _interrupt_when(lambda: output.getvalue().count("| up") == 3)
+
+    Supervisor(processes, output=output).run(started=all_up)
+
+    down = [line.split()[0] for line in output.getvalue().splitlines() if line.endswith("| down")]
+    assert down == ["sender", "receiver", "web"]
+
+
 def test_what_is_killed_is_started_again() -> None:
     output = io.StringIO()
     process = _process("sender", WAIT_FOR_EVER)

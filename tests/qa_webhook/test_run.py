@@ -1,18 +1,24 @@
 """``manage.py run``: the whole product on one machine, in the foreground."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from qa_webhook import local
+
+# The demo's customers; its audience journey sends to each of them.
+PEOPLE = 23_570
 
 
 @pytest.fixture
@@ -60,16 +66,73 @@ def test_it_comes_up_and_stops_whole(
     assert (tmp_path / "keys.json").exists()
 
 
-def _start(environment: dict[str, str], port: int) -> "subprocess.Popen[str]":
+@pytest.mark.slow
+def test_the_demo_is_loaded_once_and_goes_on_where_it_was_stopped(
+    environment: dict[str, str], taken_port: int
+) -> None:
+    """Stopped in full flight: what both starts' receivers saw is everybody, once."""
+    environment["RECEIVER_PORT"] = str(taken_port)
+    first, seen = _run_demo(environment, taken_port, until_delivered=500)
+    assert "Customers of the shop" in first
+    second, more = _run_demo(environment, taken_port, until_delivered=PEOPLE - seen["delivered"])
+    assert "Customers of the shop" not in second
+
+    assert 500 <= seen["delivered"] < PEOPLE
+    assert seen["delivered"] + more["delivered"] == PEOPLE
+    for ledger in (seen, more):
+        assert ledger["duplicates"] == 0
+        assert ledger["signatures_verified"] == ledger["delivered"] == ledger["receipts"]
+    tables = ("identity_profile", "journeys_journey", "webhooks_delivery", "webhooks_receipt")
+    assert _counts(environment, tables) == [PEOPLE, 2, PEOPLE, PEOPLE]
+
+
+def _run_demo(
+    environment: dict[str, str], port: int, *, until_delivered: int
+) -> tuple[str, dict[str, int]]:
+    """Start it, stop it after so many deliveries; return what it said and its receiver's ledger."""
+    run = _start(environment, port, demo=True)
+    try:
+        said = _read_until(run, "Ctrl-C stops everything.")
+        receiver = re.search(r"receiver \| Listening at (\S+)/", said)
+        assert receiver, said
+        deadline = time.monotonic() + 120
+        while _delivered(f"{receiver[1]}/stats") < until_delivered:
+            assert time.monotonic() < deadline, "not everybody was sent to in time"
+            time.sleep(0.2)
+    finally:
+        run.send_signal(signal.SIGINT)
+        said += run.communicate(timeout=60)[0]
+    assert run.returncode == 0, said
+    assert re.search(r"is ready: http://127\.0\.0\.1:\d+/", said), said
+    for role in ("administrator", "marketer", "operator"):
+        assert re.search(rf"^ +{role} +\w+@demo\.example$", said, re.MULTILINE), said
+    last = re.search(r"receiver \| (\{.*\})", said)
+    assert last, said
+    stats = json.loads(last[1])
+    assert set(stats["ledgers"]) == {"/coupons"}
+    return said, stats["ledgers"]["/coupons"] | {"receipts": stats["receipts"]["sent"]}
+
+
+def _delivered(stats_url: str) -> int:
+    ledgers: dict[str, Any] = requests.get(stats_url, timeout=10).json()["ledgers"]
+    return sum(ledger["delivered"] for ledger in ledgers.values())
+
+
+def _counts(environment: dict[str, str], tables: Sequence[str]) -> list[int]:
+    query = "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
+    command = [sys.executable, str(local.BASE_DIR / "manage.py"), "dbshell", "--", "-Atc", query]
+    answer = subprocess.run(
+        command, env=environment, cwd="/", capture_output=True, text=True, check=True, timeout=60
+    )
+    return [int(number) for number in answer.stdout.split("|")]
+
+
+def _start(
+    environment: dict[str, str], port: int, *, demo: bool = False
+) -> "subprocess.Popen[str]":
+    arguments = ["run", "--port", str(port), *([] if demo else ["--no-demo"])]
     return subprocess.Popen(
-        [
-            sys.executable,
-            str(local.BASE_DIR / "manage.py"),
-            "run",
-            "--no-demo",
-            "--port",
-            str(port),
-        ],
+        [sys.executable, str(local.BASE_DIR / "manage.py"), *arguments],
         env=environment,
         cwd="/",
         stdout=subprocess.PIPE,

@@ -365,6 +365,7 @@ def test_receipts_go_in_thousands_with_a_plain_key_and_are_tried_again() -> None
         # Stopping reports what was left.
         entries = [entry for entry in console.entries("/r") if entry.status == 200 and entry.body]
         sizes = [len(json.loads(entry.body)["receipts"]) for entry in entries]
+        assert receiver.stats()["receipts"]["sent"] == len(ids)
 
     assert all(entry.headers["authorization"] == "Bearer plain" for entry in entries)
     assert sizes[-2:] == [1_000, 500] or sorted(sizes) == [500, 1_000, 1_000]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -87,6 +88,7 @@ class Receiver:
         self._scripts: dict[str, list[Reply]] = {}
         self._behaviours: dict[str, Behaviour] = {}
         self._receipts: ReceiptSender | None = None
+        self._reported: Counter[str] = Counter()
         self._connections: set[Connection] = set()
         self._connections_made = 0
         self._thread: threading.Thread | None = None
@@ -134,6 +136,7 @@ class Receiver:
             self._thread = None
         if self._receipts is not None:
             self._receipts.close()
+            self._reported += self._receipts.counts
             self._receipts = None
 
     def ask_to_stop(self) -> None:
@@ -209,13 +212,13 @@ class Receiver:
     def stats(self) -> dict[str, Any]:
         """Return the counts of each ledger and of the receipts."""
         sender = self._receipts
-        counts = sender.counts if sender else {}
+        counts = self._reported + (sender.counts if sender else Counter())
         return {
             "ledgers": {path: ledger.stats() for path, ledger in self._ledgers.items()},
             "connections": self._connections_made,
             "receipts": {
-                "sent": counts.get("sent", 0),
-                "failed": counts.get("failed", 0),
+                "sent": counts["sent"],
+                "failed": counts["failed"],
                 "pending": sender.pending if sender else 0,
             },
         }

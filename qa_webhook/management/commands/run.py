@@ -196,4 +196,7 @@ def _processes(environment: dict[str, str], *, bind: str) -> list[Process]:
             "receiver", "--port", environment["RECEIVER_PORT"], "--config", configuration
         ),
     }
-    return [Process(name, command, environment) for name, command in commands.items()]
+    return [
+        Process(name, command, environment, serves=name in {"web", "receiver"})
+        for name, command in commands.items()
+    ]
