@@ -89,19 +89,24 @@ def _place(row: Sequence[Any]) -> _Place:
     return _Place(plan_id, chunk_id, qaid, position, byte & _BITS, due_at, read)
 
 
-def explain(*, journey: Journey, person: Profile, in_clear: bool, now: datetime) -> Timeline:
-    """Tell what a journey did with one person, and why; the newest run that knows them.
+def explain(
+    *, journey: Journey, person: Profile, in_clear: bool, now: datetime, run: Run | None = None
+) -> Timeline:
+    """Tell what a journey did with one person, and why.
 
     Args:
+        run: which run; without it the newest that knows them.
         in_clear: whether the reader may see people; without it IDs are masked and answers left out.
     """
-    return _Explaining(journey, person, in_clear, now).timeline()
+    return _Explaining(journey, person, in_clear, now, run).timeline()
 
 
 class _Explaining:
-    def __init__(self, journey: Journey, person: Profile, in_clear: bool, now: datetime) -> None:
+    def __init__(
+        self, journey: Journey, person: Profile, in_clear: bool, now: datetime, run: Run | None
+    ) -> None:
         self.journey, self.person = journey, person
-        self.in_clear, self.now = in_clear, now
+        self.in_clear, self.now, self.run = in_clear, now, run
         self.zone = journey.workspace.zone
         self.qaids = [person.pk, *person.merged.values_list("pk", flat=True)]
         self.id_types: dict[int, IdType] = {
@@ -111,11 +116,7 @@ class _Explaining:
         self.kept_out = ""  # Why the latest event let nobody in.
 
     def timeline(self) -> Timeline:
-        runs = list(
-            self.journey.runs.select_related("version", "responsible").order_by("-pk")[
-                :RUNS_LOOKED_AT
-            ]
-        )
+        runs = [self.run] if self.run else self._newest_runs()
         if not runs:
             return self._done(_("Not sent: the journey has not been published."), None)
         run, places = self._run_that_knows(runs)
@@ -129,6 +130,10 @@ class _Explaining:
             last = self._tell_place(run, place)
         verdict, is_good = last
         return self._done(verdict, run, is_good=is_good)
+
+    def _newest_runs(self) -> list[Run]:
+        found = self.journey.runs.select_related("version", "responsible").order_by("-pk")
+        return list(found[:RUNS_LOOKED_AT])
 
     def _done(self, verdict: str, run: Run | None, *, is_good: bool = False) -> Timeline:
         dated = [fact for fact in self.facts if fact.at]

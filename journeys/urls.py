@@ -1,6 +1,7 @@
 from django.urls import path
 
 from journeys.views import (
+    deliveries,
     editor,
     lists,
     panels,
@@ -32,6 +33,13 @@ urlpatterns = [
         name="run_numbers",
     ),
     path("w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/person/", people.person, name="person"),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/people/<int:qaid>/", people.why, name="why"
+    ),
+    path("w/<slug:slug>/deliveries/", deliveries.delivery_list, name="deliveries"),
+    path("w/<slug:slug>/deliveries/orders/", deliveries.orders, name="orders"),
+    path("w/<slug:slug>/deliveries/send-again/", deliveries.send_again, name="send_again"),
+    path("w/<slug:slug>/deliveries/export/", deliveries.export, name="export"),
     path("w/<slug:slug>/journeys/<int:pk>/", editor.editor, name="editor"),
     path("w/<slug:slug>/journeys/<int:pk>/canvas/", editor.canvas, name="canvas"),
     path("w/<slug:slug>/journeys/<int:pk>/start/", editor.change_start, name="change_start"),

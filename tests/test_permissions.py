@@ -75,6 +75,8 @@ SET_UP: Final = (200, 403, 403, 403, 403, 404, 302)
 SET_UP_POST: Final = (302, 403, 403, 403, 403, 404, 302)
 
 MEMBERS: Final = (200, 200, 200, 200, 200, 404, 302)
+DELIVERIES: Final = (200, 200, 200, 403, 200, 404, 302)
+DELIVERIES_POST: Final = (302, 302, 302, 403, 302, 404, 302)
 EDIT: Final = (200, 200, 200, 200, 403, 404, 302)
 EDIT_REFUSED: Final = (422, 422, 422, 422, 403, 404, 302)
 EDIT_NOTHING: Final = (404, 404, 404, 404, 403, 404, 302)
@@ -165,6 +167,13 @@ MATRIX: Final = (
     get("journeys:run", MEMBERS, "slug", "journey", "run"),
     get("journeys:run_numbers", MEMBERS, "slug", "journey", "run"),
     post("journeys:person", (422, 422, 422, 403, 422, 404, 302), "slug", "journey", "run"),
+    get("journeys:why", (200, 200, 200, 403, 200, 404, 302), "slug", "journey", "run", "person"),
+    get("journeys:deliveries", DELIVERIES, "slug"),
+    post("journeys:deliveries", DELIVERIES_POST, "slug", id="nobody"),
+    get("journeys:orders", DELIVERIES, "slug"),
+    get("journeys:export", DELIVERIES, "slug"),
+    get("journeys:send_again", (200, 200, 200, 403, 403, 404, 302), "slug"),
+    post("journeys:send_again", (422, 422, 422, 403, 403, 404, 302), "slug"),
     # The editor.
     get("journeys:editor", MEMBERS, "slug", "journey"),
     get("journeys:canvas", MEMBERS, "slug", "journey"),
@@ -291,6 +300,7 @@ def _values(home: Workspace, visitors: dict[str, User | None]) -> dict[str, Any]
     return {
         "journey": journey.pk,
         "run": run.pk,
+        "person": audience.members.values_list("profile", flat=True)[0],
         "step": step.key,
         "revision": journey.draft_revision,
         "audience": audience.pk,

@@ -93,7 +93,7 @@ WHERE plan_id = ANY(%(plans)s) AND (plan_id, number) <= (%(plan)s, %(number)s)
     {counted}
 ORDER BY plan_id DESC, number DESC LIMIT %(limit)s
 """
-_LAST: Final = Place(2**31 - 1, 2**63 - 1, -1)
+_LAST: Final = Place(2**63 - 1, 2**63 - 1, -1)
 
 
 def page(wanted: Wanted, *, after: Place | None = None, limit: int = PAGE) -> Page:

@@ -48,7 +48,7 @@ NAVIGATION: Final = (
     Entry(
         gettext_lazy("Deliveries"),
         "send",
-        "admin:webhooks_delivery_changelist",
+        "journeys:deliveries",
         frozenset({Point.VIEW_DELIVERIES}),
     ),
 )

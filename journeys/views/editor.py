@@ -1,6 +1,6 @@
 """The editor's page and its canvas: every change of the drawing answers with the new canvas."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +14,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
-from journeys import components, context, drafts, publishing
+from journeys import components, context, drafts, publishing, runs
 from journeys.component import Context, Problem
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft, Written
-from journeys.layout import END_KEY, Canvas, Node, lay_out
-from journeys.models import Journey
+from journeys.layout import END_KEY, Canvas, Node, Number, lay_out
+from journeys.models import Journey, Run
+from journeys.views import progress
 from journeys.views.access import get_journey, may
 from workspaces.points import Point
 from workspaces.typed import whole
@@ -48,25 +49,48 @@ def page_context(request: WorkspaceRequest, journey: Journey) -> dict[str, Any]:
         workspace=request.workspace, documents=[document], now=now, user=request.user
     )
     problems = publishing.problems_of(document, loaded, journey)
+    run = journey.runs.select_related("version", "journey__workspace").first()
     return {
         "journey": journey,
-        "canvas": _canvas(document, loaded, problems),
+        "canvas": _canvas(document, loaded, problems, _numbers(request, run)),
         "starts": components.starts(),
         "addable": components.addable(),
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "may_publish": may(request, Point.PUBLISH_JOURNEYS),
-        "run": journey.runs.first(),
+        "run": run,
     }
 
 
-def _canvas(document: Document, loaded: Context, problems: list[Problem]) -> Canvas:
-    nodes = [_node(step, loaded, problems, fixed=step == document.start) for step in document]
+def _numbers(request: WorkspaceRequest, run: Run | None) -> dict[UUID, list[Number]]:
+    """Return the counts under each step that the newest run has sent from."""
+    if run is None or run.started_at is None or not may(request, Point.VIEW_DELIVERIES):
+        return {}
+    steps = runs.progress_of(run, now=timezone.now()).steps
+    return {each.step.key: progress.numbers(run, each) for each in steps}
+
+
+def _canvas(
+    document: Document,
+    loaded: Context,
+    problems: list[Problem],
+    numbers: Mapping[UUID, list[Number]],
+) -> Canvas:
+    nodes = [
+        _node(step, loaded, problems, numbers, fixed=step == document.start) for step in document
+    ]
     end = components.COMPONENTS["end"]
     nodes.append(Node(END_KEY, end.code, end.icon, str(end.label), fixed=True))
     return lay_out(nodes)
 
 
-def _node(step: Step, loaded: Context, problems: list[Problem], *, fixed: bool) -> Node:
+def _node(
+    step: Step,
+    loaded: Context,
+    problems: list[Problem],
+    numbers: Mapping[UUID, list[Number]],
+    *,
+    fixed: bool,
+) -> Node:
     component = components.of(step)
     missing = sum(problem.step == step.key for problem in problems)
     gaps = ngettext("%(count)d thing missing", "%(count)d things missing", missing)
@@ -78,6 +102,7 @@ def _node(step: Step, loaded: Context, problems: list[Problem], *, fixed: bool) 
         summary=component.summary(step, loaded),
         gaps=gaps % {"count": missing} if missing else "",
         fixed=fixed,
+        numbers=numbers.get(step.key, []),
     )
 
 

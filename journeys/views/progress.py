@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from django.utils.formats import number_format
@@ -12,9 +13,10 @@ from django.utils.translation import gettext_lazy, ngettext
 from journeys import components, runs, uses
 from journeys.choices import RunState
 from journeys.ending import REASONS
+from journeys.layout import Number
 from journeys.models import Run
 from journeys.runs import Progress, StepProgress
-from journeys.views import words
+from journeys.views import filters, words
 from webhooks.answers import reason_sentence
 from webhooks.choices import WebhookState
 from webhooks.progress import Counts
@@ -33,12 +35,14 @@ class Figure:
     label: str | Promise
     value: int
     tone: str | None = None  # None shows no dot.
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """People of one step who were not accepted, for one reason."""
 
+    url: str
     sentence: str
     step: str
     label: str | Promise
@@ -50,6 +54,7 @@ class Ended:
 class Filled:
     """How often a variable had no value, and what went out in its place."""
 
+    url: str
     token: str
     parameter: str
     step: str
@@ -73,10 +78,14 @@ def shown(run: Run, *, now: datetime) -> dict[str, Any]:
         "figures": _figures(progress),
         "waits": waits(progress, now=now) if is_open else [],
         "remark": _remark(run) if not is_open else "",
-        "reasons": [ended for step in progress.steps for ended in _ended(step)],
-        "filled": [filled for step in progress.steps for filled in _filled(step)],
+        "reasons": [ended for step in progress.steps for ended in _ended(run, step)],
+        "filled": [filled for step in progress.steps for filled in _filled(run, step)],
         "steps": [
-            {"name": _name(step), "webhook": step.plan.webhook.name, "counts": step.counts}
+            {
+                "name": _name(step),
+                "webhook": step.plan.webhook.name,
+                "numbers": numbers(run, step),
+            }
             for step in progress.steps
         ],
     }
@@ -130,18 +139,31 @@ def _rate(rate: float) -> str:
 
 
 def _figures(progress: Progress) -> list[Figure]:
+    behind = partial(filters.address, progress.run)
     rest = [
-        Figure(_("Too late"), progress.expired, "amber"),
-        Figure(_("Outcome unknown"), progress.uncertain, "amber"),
-        Figure(_("Taken out"), progress.cancelled, ""),
+        Figure(_("Too late"), progress.expired, "amber", behind(state="expired")),
+        Figure(_("Outcome unknown"), progress.uncertain, "amber", behind(state="uncertain")),
+        Figure(_("Taken out"), progress.cancelled, "", behind(state="cancelled")),
     ]
     return [
-        Figure(_("People"), progress.people),
-        Figure(_("Accepted"), progress.accepted, "green"),
-        Figure(_("Failed"), progress.failed, "red"),
-        Figure(_("Waiting"), progress.waiting, "open"),
-        Figure(_("Skipped"), progress.skipped, ""),
+        Figure(_("People"), progress.people, url=behind()),
+        Figure(_("Accepted"), progress.accepted, "green", behind(state="delivered")),
+        Figure(_("Failed"), progress.failed, "red", behind(state="dead")),
+        Figure(_("Waiting"), progress.waiting, "open", behind(state="queued")),
+        Figure(_("Skipped"), progress.skipped, "", behind(state="skipped")),
         *[figure for figure in rest if figure.value],
+    ]
+
+
+def numbers(run: Run, step: StepProgress) -> list[Number]:
+    """Return a step's four counts, each leading to its people; for its node and its row."""
+    behind = partial(filters.address, run, step=step.step.key)
+    counts = step.counts
+    return [
+        Number("waiting", _("Waiting"), counts.queued, behind(state="queued")),
+        Number("accepted", _("Accepted"), counts.delivered, behind(state="delivered")),
+        Number("failed", _("Failed"), counts.dead, behind(state="dead")),
+        Number("skipped", _("Skipped"), counts.skipped, behind(state="skipped")),
     ]
 
 
@@ -150,28 +172,30 @@ def _remark(run: Run) -> str:
     return str(REASONS.get(run.state_reason, ""))
 
 
-def _ended(step: StepProgress) -> list[Ended]:
+def _ended(run: Run, step: StepProgress) -> list[Ended]:
     found = []
     for state, label, tone in ENDS:
         for code, count in step.counts.by_reason(state).items():
             sentence = words.reason(code, step.plan.definition) or str(label)
-            found.append(Ended(sentence, _name(step), label, tone, count))
+            url = filters.address(run, step=step.step.key, tally=f"{state}:{code}")
+            found.append(Ended(url, sentence, _name(step), label, tone, count))
     return sorted(found, key=lambda ended: -ended.count)
 
 
-def _filled(step: StepProgress) -> list[Filled]:
+def _filled(run: Run, step: StepProgress) -> list[Filled]:
     defaults = {
         (parameter["name"], variable["name"]): variable.get("default", "")
         for parameter in step.plan.definition["parameters"]
         for variable in parameter.get("variables") or ()
     }
     found = []
-    for counts, has_default in ((step.defaulted, True), (step.blanked, False)):
+    for counts, kind in ((step.defaulted, "default"), (step.blanked, "blank")):
         for key, count in counts.items():
             parameter, _colon, variable = key.rpartition(":")
-            default = defaults.get((parameter, variable), "") if has_default else ""
+            default = defaults.get((parameter, variable), "") if kind == "default" else ""
             token = "${" + variable + "}"
-            found.append(Filled(token, parameter, _name(step), default, count))
+            url = filters.address(run, step=step.step.key, tally=f"{kind}:{key}")
+            found.append(Filled(url, token, parameter, _name(step), default, count))
     return found
 
 

@@ -26,8 +26,7 @@ from workspaces.views import WorkspaceRequest, workspace_view
 def run(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
     """How a run goes, renewed every two seconds while it goes on."""
     found = get_run(request, pk, run)
-    shown = {**_shown(request, found), "may_find": may(request, Point.VIEW_DELIVERIES)}
-    return render(request, "journeys/run.html", shown)
+    return render(request, "journeys/run.html", _shown(request, found))
 
 
 @require_GET
@@ -49,6 +48,7 @@ def _shown(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
         "known": f"{found.journey.state}.{found.state}",
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "may_publish": may(request, Point.PUBLISH_JOURNEYS),
+        "may_find": may(request, Point.VIEW_DELIVERIES),
         **progress.shown(found, now=timezone.now()),
     }
 

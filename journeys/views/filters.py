@@ -1,0 +1,216 @@
+"""The filter of the deliveries page: read from the address, written as lists to choose from.
+
+What an address names and this workspace does not have is left out: the list says what it shows.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import QueryDict
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from journeys import components, stages
+from journeys.definition import Document
+from journeys.deliveries import Filter
+from journeys.models import Journey, Run
+from journeys.views import words
+from webhooks import progress
+from webhooks.choices import DeliveryState
+from webhooks.models import Plan, Webhook
+from workspaces.models import Workspace
+from workspaces.typed import whole
+
+JOURNEYS_OFFERED: Final = 500
+RUNS_OFFERED: Final = 100
+PEOPLE_AT_MOST: Final = 20
+
+TONES: Final = {
+    DeliveryState.DELIVERED: "green",
+    DeliveryState.DEAD: "red",
+    DeliveryState.EXPIRED: "amber",
+    DeliveryState.UNCERTAIN: "amber",
+    DeliveryState.QUEUED: "open",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    value: str
+    label: str | Promise
+    chosen: bool
+
+
+def address(run: Run, **narrowed: Any) -> str:
+    """Return the address of the people behind one number of a run."""
+    query = {"journey": run.journey_id, "run": run.pk, **narrowed}
+    here = reverse("journeys:deliveries", args=[run.journey.workspace.slug])
+    return f"{here}?{urlencode({key: value for key, value in query.items() if value})}"
+
+
+def read(query: QueryDict, workspace: Workspace) -> Filter:
+    """Return the filter that an address asks for. A journey without a run means its newest."""
+    run = _run(query, workspace)
+    webhook = Webhook.objects.filter(
+        workspace=workspace, pk=whole(query.get("webhook")) or 0
+    ).first()
+    asked = query.get("state", "")
+    return Filter(
+        workspace=workspace,
+        journey=run.journey if run else None,
+        run=run,
+        step=_uuid(query.get("step", "")) if run else None,
+        webhook=webhook,
+        state=DeliveryState(asked) if asked in DeliveryState else None,
+        tally=_text(query.get("tally", "")) if run else "",
+        qaids=_qaids(query.get("person", "")),
+        since=_moment(query.get("since", "")),
+        until=_moment(query.get("until", "")),
+    )
+
+
+def _run(query: QueryDict, workspace: Workspace) -> Run | None:
+    found = Run.objects.filter(workspace=workspace).select_related("journey", "version")
+    journey = whole(query.get("journey"))
+    if (pk := whole(query.get("run"))) is not None:
+        run = found.filter(pk=pk).first()
+        if run is not None and journey in (None, run.journey_id):
+            return run
+    return found.filter(journey=journey).first() if journey is not None else None
+
+
+def _uuid(raw: str) -> UUID | None:
+    try:
+        return UUID(raw)
+    except ValueError:
+        return None
+
+
+def _text(raw: str) -> str:
+    return raw.replace("\x00", "")[:300]
+
+
+def _qaids(raw: str) -> tuple[int, ...]:
+    found = [whole(part) for part in raw.split(",")[:PEOPLE_AT_MOST]]
+    return tuple(qaid for qaid in found if qaid is not None)
+
+
+def _moment(raw: str) -> datetime | None:
+    """Read a local time of the workspace, as ``<input type="datetime-local">`` writes it."""
+    try:
+        found = parse_datetime(raw)
+    except ValueError:
+        return None
+    if found is None or found.year < 1900:
+        return None
+    return timezone.make_aware(found) if timezone.is_naive(found) else found
+
+
+# --- To choose from -------------------------------------------------------------------------------
+
+
+def shown(chosen: Filter) -> dict[str, Any]:
+    """Return the lists of ``journeys/_deliveries_filter.html``, and what is chosen as chips."""
+    return {
+        "chosen": chosen,
+        "journeys": _journeys(chosen),
+        "runs": _runs(chosen),
+        "steps": _steps(chosen),
+        "webhooks": _webhooks(chosen),
+        "states": [
+            Option(state, label, chosen.state == state) for state, label in DeliveryState.choices
+        ],
+        "reasons": _reasons(chosen),
+        "since": _typed(chosen.since),
+        "until": _typed(chosen.until),
+        "is_filtered": chosen != Filter(chosen.workspace),
+    }
+
+
+def _typed(at: datetime | None) -> str:
+    return timezone.localtime(at).strftime("%Y-%m-%dT%H:%M") if at else ""
+
+
+def _journeys(chosen: Filter) -> list[Option]:
+    found = Journey.objects.filter(workspace=chosen.workspace, runs__isnull=False).distinct()
+    names = found.order_by("name").values_list("pk", "name")[:JOURNEYS_OFFERED]
+    current = chosen.journey.pk if chosen.journey else None
+    return [Option(str(pk), name, pk == current) for pk, name in names]
+
+
+def _runs(chosen: Filter) -> list[Option]:
+    if chosen.journey is None:
+        return []
+    found = chosen.journey.runs.select_related("version")[:RUNS_OFFERED]
+    return [
+        Option(
+            str(run.pk),
+            _("Version %(number)d, %(time)s")
+            % {
+                "number": run.version.number,
+                "time": date_format(timezone.localtime(run.starts_at), "SHORT_DATETIME_FORMAT"),
+            },
+            run == chosen.run,
+        )
+        for run in found
+    ]
+
+
+def _steps(chosen: Filter) -> list[Option]:
+    if chosen.run is None:
+        return []
+    document = Document.from_json(chosen.run.version.document)
+    found = [document.step(stage.step_key) for stage in stages.of(chosen.run.pk)]
+    return [
+        Option(str(step.key), step.name or components.of(step).label, step.key == chosen.step)
+        for step in found
+        if step
+    ]
+
+
+def _webhooks(chosen: Filter) -> list[Option]:
+    names = Webhook.objects.filter(workspace=chosen.workspace).order_by("name")
+    current = chosen.webhook.pk if chosen.webhook else None
+    return [Option(str(pk), name, pk == current) for pk, name in names.values_list("pk", "name")]
+
+
+_FILLED: Final = {
+    "default": gettext_lazy("Default for %(variable)s"),
+    "blank": gettext_lazy("Nothing for %(variable)s"),
+}
+
+
+def _reasons(chosen: Filter) -> list[Option]:
+    """Return why people of the run were not accepted, and what was filled in, with the counts."""
+    if chosen.run is None:
+        return []
+    plan_ids = replace(chosen, webhook=None).plan_ids()
+    definitions = dict(Plan.objects.filter(pk__in=plan_ids).values_list("pk", "definition"))
+    labels: dict[str, str] = {}
+    totals: dict[str, int] = {}
+    for plan_id, counts in progress.counts(plan_ids).items():
+        for key, count in counts.tallies.items():
+            totals[key] = totals.get(key, 0) + count
+            labels.setdefault(key, tally_label(key, definitions[plan_id]))
+    if chosen.tally and chosen.tally not in totals:
+        totals[chosen.tally] = 0
+        definition: dict[str, Any] = next(iter(definitions.values()), {})
+        labels[chosen.tally] = tally_label(chosen.tally, definition)
+    ordered = sorted(totals, key=lambda key: -totals[key])
+    return [Option(key, labels[key], key == chosen.tally) for key in ordered]
+
+
+def tally_label(tally: str, definition: dict[str, Any]) -> str:
+    """Return a key of ``Chunk.tallies`` as people read it."""
+    kind, _colon, rest = tally.partition(":")
+    if kind in _FILLED:
+        return str(_FILLED[kind]) % {"variable": "${" + rest.rpartition(":")[2] + "}"}
+    return words.reason(rest, definition)
