@@ -16,7 +16,7 @@ from typing import Any, Final
 from django.db import connection
 from django.utils import timezone
 
-from benchmarks import scenario, scratch, stages
+from benchmarks import scenario, stages
 from benchmarks.processes import (
     Manage,
     Receiver,
@@ -27,6 +27,7 @@ from benchmarks.processes import (
     wait_until,
 )
 from benchmarks.scenario import Scenario
+from qa_webhook import local, scratch
 from webhooks import progress
 from webhooks.models import Delivery, Webhook
 
@@ -41,18 +42,19 @@ RATIO_NAIVE_GOAL: Final = 20.0
 
 def run(*, people: int, naive_people: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure and return the figures by name."""
-    with scratch.database() as name:
+    with scratch.database("bench") as environment:
+        environment |= {"EGRESS_ALLOW": "127.0.0.1/32", "LOG_LEVEL": "WARNING"}
         say(f"Making {people:,} people in a database of their own …")
         now = timezone.now()
         setting = scenario.prepare(people=people, now=now)
-        with Receiver(setting.secret) as receiver:
+        with Receiver(setting.secret, environment=environment) as receiver:
             Webhook.objects.filter(pk=setting.webhook.pk).update(url=receiver.url)
             say(f"Sending to {people:,} people with {SENDERS} senders …")
-            figures = _ours(setting, receiver, people, name)
+            figures = _ours(setting, receiver, people, environment)
             say("Measuring the stages with one sender …")
             figures["stages"] = _stages(setting, min(people, STAGE_PEOPLE))
             say(f"Sending to {naive_people:,} people by one Celery task each …")
-            figures["naive"] = _naive(setting, receiver, min(naive_people, people), name)
+            figures["naive"] = _naive(setting, receiver, min(naive_people, people), environment)
             say("Measuring what wrk reaches on the same receiver …")
             figures["wrk"] = _wrk(setting, receiver)
     figures["ratio_naive"] = _ratio(figures, "naive")
@@ -66,15 +68,16 @@ def _ratio(figures: dict[str, Any], other: str) -> float | None:
     return round(figures["people_per_second"] / rate, 2) if rate else None
 
 
-def _ours(setting: Scenario, receiver: Receiver, people: int, name: str) -> dict[str, Any]:
-    environment = scratch.environment()
+def _ours(
+    setting: Scenario, receiver: Receiver, people: int, environment: dict[str, str]
+) -> dict[str, Any]:
     with Manage("sender", "--processes", str(SENDERS), environment=environment) as senders:
         # Connections, plans and libcurl's handles are there before the clock starts.
         _send(setting, min(WARM_UP_PEOPLE, people))
         pids = children(senders.pid)
-        before = _costs(pids, receiver, name)
+        before = _costs(pids, receiver)
         seconds, planning = _send(setting, people)
-        after = _costs(pids, receiver, name)
+        after = _costs(pids, receiver)
         memory = [round(pss_mb(pid), 1) for pid in pids]
         processes = len(pids)
     stats = receiver.stats()
@@ -112,10 +115,10 @@ def _send(setting: Scenario, people: int) -> tuple[float, float]:
     return time.monotonic() - planned, planned - started
 
 
-def _costs(pids: list[int], receiver: Receiver, name: str) -> dict[str, float]:
+def _costs(pids: list[int], receiver: Receiver) -> dict[str, float]:
     return {
         "senders": cpu_seconds(pids),
-        "postgresql": cpu_seconds(backends(name)),
+        "postgresql": cpu_seconds(backends(connection.settings_dict["NAME"])),
         "receiver": cpu_seconds([receiver.pid]),
     }
 
@@ -127,12 +130,13 @@ def _stages(setting: Scenario, people: int) -> dict[str, float]:
     return {stage: round(microseconds, 1) for stage, microseconds in sorted(found.items())}
 
 
-def _naive(setting: Scenario, receiver: Receiver, people: int, name: str) -> dict[str, Any]:
+def _naive(
+    setting: Scenario, receiver: Receiver, people: int, environment: dict[str, str]
+) -> dict[str, Any]:
     from benchmarks import naive
 
     plan = setting.plan()
-    environment = scratch.environment()
-    queue = f"bench_naive_{name}"
+    queue = f"bench_naive_{connection.settings_dict['NAME']}"
     worker = subprocess.Popen(
         [
             *(sys.executable, "-m", "celery"),
@@ -140,7 +144,7 @@ def _naive(setting: Scenario, receiver: Receiver, people: int, name: str) -> dic
             *("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR"),
         ],
         env=environment,
-        cwd=scratch.ROOT,
+        cwd=local.BASE_DIR,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

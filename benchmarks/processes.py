@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from django.db import connection
 
-from benchmarks import scratch
+from qa_webhook import local
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -23,9 +23,9 @@ class Manage:
 
     def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(scratch.ROOT / "manage.py"), *arguments],
+            [sys.executable, str(local.BASE_DIR / "manage.py"), *arguments],
             env=environment,
-            cwd=scratch.ROOT,
+            cwd=local.BASE_DIR,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -60,8 +60,8 @@ class Manage:
 class Receiver(Manage):
     """The project's own receiver: checks every signature and counts every id."""
 
-    def __init__(self, secret: str, *arguments: str) -> None:
-        environment = scratch.environment() | {"BENCH_WEBHOOK_KEY": secret}
+    def __init__(self, secret: str, *arguments: str, environment: dict[str, str]) -> None:
+        environment = environment | {"BENCH_WEBHOOK_KEY": secret}
         command = ["receiver", "--port", "0", "--keep", "10", "--secret-env", "BENCH_WEBHOOK_KEY"]
         super().__init__(*command, *arguments, environment=environment)
         self.port = int(self.line().rsplit(":", 1)[1].strip("/"))

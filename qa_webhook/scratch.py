@@ -1,4 +1,4 @@
-"""A database of its own for one run of the demo or the benchmark; nothing else is touched.
+"""A database of its own for one run of the demo, a benchmark or the tests; nothing else is touched.
 
 The owner makes, migrates and drops it; Django in this process, and every process started with
 the environment that is handed out, work on it as the run-time role.
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 from urllib.parse import quote
 
 import psycopg2
@@ -18,13 +19,15 @@ from psycopg2 import sql
 
 from qa_webhook import local
 
+_PARTS: Final = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
+
 
 @contextmanager
 def database(name: str) -> Iterator[dict[str, str]]:
     """Connect Django to a new, migrated database; yield the environment for its processes."""
-    parts = {key: connection.settings_dict[key] for key in ("NAME", "USER", "PASSWORD")}
-    name = f"{parts['NAME']}_{name}_{os.getpid()}"
-    _execute("CREATE DATABASE {}", name)
+    name = f"{connection.settings_dict['NAME']}_{name}_{os.getpid()}"
+    with owner_session() as cursor:
+        execute(cursor, "CREATE DATABASE {}", name)
     try:
         environment = environment_for(name)
         subprocess.run(
@@ -32,12 +35,23 @@ def database(name: str) -> Iterator[dict[str, str]]:
             env={**environment, "DATABASE_ROLE": "owner"},
             check=True,
         )
-        runtime = settings.DATABASE_ROLES["runtime"]
-        _connect({"NAME": name, "USER": runtime["USER"], "PASSWORD": runtime["PASSWORD"]})
-        yield environment
+        with connected_to(name):
+            yield environment
     finally:
-        _connect(parts)
-        _execute("DROP DATABASE {} WITH (FORCE)", name)
+        with owner_session() as cursor:
+            execute(cursor, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@contextmanager
+def connected_to(name: str) -> Iterator[None]:
+    """Let Django in this process work on another database, as the run-time role."""
+    before = {key: connection.settings_dict[key] for key in _PARTS}
+    runtime = {key: settings.DATABASE_ROLES["runtime"][key] for key in _PARTS}
+    _connect({**runtime, "NAME": name})
+    try:
+        yield
+    finally:
+        _connect(before)
 
 
 def environment_for(name: str) -> dict[str, str]:
@@ -79,6 +93,11 @@ def owner_session() -> Iterator[psycopg2.extensions.cursor]:
         session.close()
 
 
+def execute(cursor: psycopg2.extensions.cursor, statement: str, *names: str) -> None:
+    """Run a statement with these names in its places."""
+    cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
 def _url(role: str, name: str) -> str:
     parts = settings.DATABASE_ROLES[role]
     login = quote(parts["USER"], safe="")
@@ -91,8 +110,3 @@ def _url(role: str, name: str) -> str:
 def _connect(parts: dict[str, str]) -> None:
     connection.close()
     connection.settings_dict.update(parts)
-
-
-def _execute(statement: str, name: str) -> None:
-    with owner_session() as cursor:
-        cursor.execute(sql.SQL(statement).format(sql.Identifier(name)))

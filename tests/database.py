@@ -18,7 +18,7 @@ from django.db import connection
 from psycopg2 import sql
 
 from qa_webhook import database_roles
-from qa_webhook.scratch import owner_session
+from qa_webhook.scratch import connected_to, execute, owner_session
 
 PREFIX: Final = "test_qa_"
 TEMPLATE_PREFIX: Final = "template_qa_"
@@ -40,38 +40,25 @@ def template_name() -> str:
 @contextmanager
 def throw_away(name: str) -> Iterator[None]:
     """Connect Django to a new database as the run-time role, and drop it afterwards."""
-    before = {key: connection.settings_dict[key] for key in ("NAME", "USER", "PASSWORD")}
     with owner_session() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
         _drop_abandoned(cursor)
         template = template_name()
         if not _exists(cursor, template):
             _make_template(cursor, template)
-        _execute(cursor, "CREATE DATABASE {} TEMPLATE {}", name, template)
-        _execute(cursor, "ALTER DATABASE {} SET synchronous_commit = off", name)
+        execute(cursor, "CREATE DATABASE {} TEMPLATE {}", name, template)
+        execute(cursor, "ALTER DATABASE {} SET synchronous_commit = off", name)
     try:
-        _connect({**before, "NAME": name, **_credentials("runtime")})
-        yield
+        with connected_to(name):
+            yield
     finally:
-        _connect(before)
         with owner_session() as cursor:
-            _execute(cursor, "DROP DATABASE {} WITH (FORCE)", name)
-
-
-def _credentials(role: str) -> dict[str, str]:
-    parts = settings.DATABASE_ROLES[role]
-    return {"USER": parts["USER"], "PASSWORD": parts["PASSWORD"]}
-
-
-def _connect(parts: dict[str, str]) -> None:
-    connection.close()
-    connection.settings_dict.update(parts)
-    settings.DATABASES["default"].update(parts)
+            execute(cursor, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 def _make_template(cursor: psycopg2.extensions.cursor, template: str) -> None:
     draft = f"{template}_draft"
-    _execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
+    execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
     connection.settings_dict["TEST"]["NAME"] = draft
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     runtime = settings.DATABASE_ROLES["runtime"]["USER"]
@@ -86,8 +73,8 @@ def _make_template(cursor: psycopg2.extensions.cursor, template: str) -> None:
     connection.close()
     for old in _databases(cursor, TEMPLATE_PREFIX):
         if old != draft:
-            _execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", old)
-    _execute(cursor, "ALTER DATABASE {} RENAME TO {}", draft, template)
+            execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", old)
+    execute(cursor, "ALTER DATABASE {} RENAME TO {}", draft, template)
 
 
 def _drop_abandoned(cursor: psycopg2.extensions.cursor) -> None:
@@ -95,7 +82,7 @@ def _drop_abandoned(cursor: psycopg2.extensions.cursor) -> None:
     for name in _databases(cursor, PREFIX):
         pid = name.removeprefix(PREFIX).split("_", 1)[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            _execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+            execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
 def _databases(cursor: psycopg2.extensions.cursor, prefix: str) -> list[str]:
@@ -106,7 +93,3 @@ def _databases(cursor: psycopg2.extensions.cursor, prefix: str) -> list[str]:
 def _exists(cursor: psycopg2.extensions.cursor, name: str) -> bool:
     cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
     return cursor.fetchone() is not None
-
-
-def _execute(cursor: psycopg2.extensions.cursor, statement: str, *names: str) -> None:
-    cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
 
-from django.conf import settings
 from django.db import connection
+
+from qa_webhook import scratch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,30 +28,12 @@ OPTIONS: Mapping[str, Any] = {
 
 def environment(**options: Any) -> dict[str, str]:
     """Return what a process needs to work on the database of this test."""
-    parts = connection.get_connection_params()
-    host = quote(parts.get("host", ""), safe="")
-    port = f":{parts['port']}" if parts.get("port") else ""
-    password = f":{quote(parts['password'], safe='')}" if parts.get("password") else ""
     return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "qa_webhook.settings",
-        "DATABASE_ROLE": "runtime",
-        "DATABASE_URL": f"postgresql://{parts['user']}{password}@{host}{port}/{parts['dbname']}",
-        "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
-        "SECRET_KEY": settings.SECRET_KEY,
-        "FIELD_KEYS": ",".join(settings.FIELD_KEYS),
-        "DELIVERY_KEY": _base64(settings.DELIVERY_KEY),
-        "EGRESS_ALLOW": "127.0.0.1/32",
+        **scratch.environment_for(connection.settings_dict["NAME"]),
         "SENDER_OPTIONS": json.dumps({**OPTIONS, **options}),
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "WARNING",
     }
-
-
-def _base64(raw: bytes) -> str:
-    import base64
-
-    return base64.b64encode(raw).decode()
 
 
 class SenderProcess:
