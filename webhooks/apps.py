@@ -11,9 +11,12 @@ class WebhooksConfig(AppConfig):
         from django.db.models.signals import post_delete
 
         from webhooks import control, granting
-        from workspaces.models import Membership
+        from workspaces.models import MemberGroup, Membership, Role
 
         control.register_notices()
-        post_delete.connect(
-            granting.end_of_member, sender=Membership, dispatch_uid="webhooks.end_of_member"
-        )
+        for holder in (Membership, Role, MemberGroup):
+            post_delete.connect(
+                granting.end_of_holder,
+                sender=holder,
+                dispatch_uid=f"webhooks.end_of_{holder._meta.model_name}",
+            )

@@ -136,24 +136,39 @@ def end(*, grant: Grant, actor: User | None, now: datetime) -> bool:
     manager = MemberGrant.objects if isinstance(grant, MemberGrant) else GroupGrant.objects
     if not manager.filter(UsageGrant.live(now), pk=grant.pk).update(ends_at=now):
         return False
-    audit.record(
-        actor=actor,
-        workspace=webhook.workspace,
-        action="webhook.usage_ended",
-        obj=webhook,
-        changes={"for": holder_of(grant), "ends_at": [grant.ends_at, now]},
-    )
+    _tell_ended(grant, holder_of(grant), actor, now)
     return True
 
 
-def end_of_member(instance: Membership, **kwargs: object) -> None:
-    """End what somebody held who has left the workspace: coming back gives none of it back."""
+def end_of_holder(instance: Membership | Role | MemberGroup, **kwargs: object) -> None:
+    """End what was given to a member who left, or to a role or member group that was deleted.
+
+    Coming back gives a member none of it back.
+    """
     now = timezone.now()
-    MemberGrant.objects.filter(
-        UsageGrant.live(now),
-        user=instance.user_id,
-        content_object__workspace=instance.workspace_id,
-    ).update(ends_at=now)
+    found: QuerySet[MemberGrant] | QuerySet[GroupGrant]
+    if isinstance(instance, Membership):
+        holder = str(instance.user)
+        found = MemberGrant.objects.filter(
+            user=instance.user_id, content_object__workspace=instance.workspace_id
+        )
+    else:
+        holder = label_of(instance)
+        found = GroupGrant.objects.filter(group=instance.group_id)
+    live = found.filter(UsageGrant.live(now), permission__codename=USE)
+    for grant in live.select_related("content_object__workspace").order_by("pk"):
+        type(grant).objects.filter(pk=grant.pk).update(ends_at=now)
+        _tell_ended(grant, holder, instance.removed_by, now)
+
+
+def _tell_ended(grant: Grant, holder: str, actor: User | None, now: datetime) -> None:
+    audit.record(
+        actor=actor,
+        workspace=grant.content_object.workspace,
+        action="webhook.usage_ended",
+        obj=grant.content_object,
+        changes={"for": holder, "ends_at": [grant.ends_at, now]},
+    )
 
 
 def grants_of(webhook: Webhook) -> list[Grant]:

@@ -5,7 +5,7 @@ It stands outside ``workspaces.admin`` because importing that package registers 
 
 from collections.abc import Iterable
 from functools import update_wrapper
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
@@ -17,8 +17,10 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver
 from django.utils.translation import gettext_lazy as _
 
-from workspaces import current, permissions, setup_menu
+from workspaces import audit, current, permissions, setup_menu
+from workspaces.choices import Via
 from workspaces.context import Frame
+from workspaces.models import User
 
 _MAY_ENTER = "_may_enter_setup"
 
@@ -44,6 +46,46 @@ class OperatorOnly(Guarded):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return _is_operator(request)
+
+    # -- the audit trail, beside Django's own log
+
+    # Fields whose values the trail tells; of the others the name, since they may be secrets.
+    told_fields: ClassVar[tuple[str, ...]] = ()
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        request.audit_changes = {  # type: ignore[attr-defined] # ours, read by ``audit``
+            name: [form.initial.get(name), form.cleaned_data.get(name)]
+            if name in self.told_fields
+            else audit.MASKED
+            for name in form.changed_data
+        }
+        return super().construct_change_message(request, form, formsets, add)  # type: ignore[misc] # of ModelAdmin
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        self.audit(request, obj, "created")
+        return super().log_addition(request, obj, message)  # type: ignore[misc] # of ModelAdmin
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        if message:
+            self.audit(request, obj, "changed")
+        return super().log_change(request, obj, message)  # type: ignore[misc] # of ModelAdmin
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self.audit(request, obj, "deleted")
+        return super().log_deletions(request, queryset)  # type: ignore[misc] # of ModelAdmin
+
+    def audit(self, request: HttpRequest, obj: Model, what: str) -> None:
+        audit.record(
+            actor=request.user if isinstance(request.user, User) else None,
+            workspace=None,
+            action=f"{obj._meta.model_name}.{what}",
+            obj=obj,
+            changes=getattr(request, "audit_changes", {}),
+            via=Via.ADMIN,
+        )
 
 
 class ConsoleAdminSite(admin.AdminSite):

@@ -69,8 +69,15 @@ def rename_group(*, group: MemberGroup, name: str, actor: User | None) -> None:
 def delete_group(*, group: MemberGroup, actor: User | None) -> None:
     """Delete the group; what was granted to it is gone for its members."""
     _require_administrator(group.workspace, actor)
-    audit.record(actor=actor, workspace=group.workspace, action="member_group.deleted", obj=group)
+    audit.record(
+        actor=actor,
+        workspace=group.workspace,
+        action="member_group.deleted",
+        obj=group,
+        changes={"members": [_names(group.members.select_related("user")), []]},
+    )
     django_group = group.group
+    group.removed_by = actor
     group.delete()
     django_group.delete()
 

@@ -143,6 +143,7 @@ def remove_member(*, membership: Membership, actor: User | None) -> None:
         changes={"roles": [_names(membership.roles.all()), []]},
     )
     user = membership.user
+    membership.removed_by = actor
     membership.delete()
     sync(user)
 
@@ -182,6 +183,7 @@ def decline_invitation(*, membership: Membership, user: User) -> None:
     audit.record(
         actor=user, workspace=membership.workspace, action="member.declined", obj=membership
     )
+    membership.removed_by = user
     membership.delete()
 
 

@@ -92,6 +92,7 @@ def delete_role(*, role: Role, actor: User | None) -> None:
         changes={"points": [points_of(role), []]},
     )
     group = role.group
+    role.removed_by = actor
     role.delete()
     group.delete()
 

@@ -99,7 +99,10 @@ class ApiKeyAdmin(ScopedModelAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyModelAdmin):
-    """Who changed what: administrators see their workspaces', the organization's its own."""
+    """Who changed what: administrators see their workspaces', the organization's its own.
+
+    Operators see what is in no organization too.
+    """
 
     list_display = ("at", "who", "action", "object_label", "via", "workspace")
     list_display_links = ("at", "action")
@@ -119,6 +122,8 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
         return format_html_join("", "<p>{}: {}</p>", _lines(obj.changes))
 
     def allows(self, request: HttpRequest, obj: Model | None) -> bool:
+        if isinstance(obj, AuditEntry) and obj.organization_id is None:
+            return request.user.is_superuser
         if isinstance(obj, AuditEntry) and obj.workspace_id is None:
             heads = permissions.organizations_administered_by(request.user)
             return heads.filter(pk=obj.organization_id or 0).exists()
@@ -128,13 +133,17 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
         of_workspace = Q(workspace__in=scoping.rights(request).administered)
         heads = permissions.organizations_administered_by(request.user)
         of_organization = Q(workspace=None, organization__in=heads.values("pk"))
-        return AuditEntry.objects.filter(of_workspace | of_organization)
+        found = of_workspace | of_organization
+        if request.user.is_superuser:  # What is in no organization: users and their log-ins.
+            found |= Q(workspace=None, organization=None)
+        return AuditEntry.objects.filter(found)
 
 
 @admin.register(User)
 class UserAccountAdmin(OperatorModelAdmin, UserAdmin):  # type: ignore[type-arg] # generic in the stubs only
     """Users are the installation's, not a tenant's: for operators alone."""
 
+    told_fields = ("email", "name", "language", "is_active")
     ordering = ("email",)
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "is_superuser")

@@ -1,5 +1,5 @@
 import uuid
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -10,6 +10,19 @@ from guardian.models import GroupObjectPermissionBase
 
 from workspaces.choices import Preset
 from workspaces.models.tenants import Workspace
+
+if TYPE_CHECKING:
+    from workspaces.models.users import User
+
+
+class Holder(models.Model):
+    """What usage permissions are given to. They end with it, in its remover's name."""
+
+    # Set right before ``delete``, for the audit entries of what goes with it.
+    removed_by: "User | None" = None
+
+    class Meta:
+        abstract = True
 
 
 class WorkspaceGroupObjectPermission(GroupObjectPermissionBase):
@@ -22,7 +35,7 @@ class WorkspaceGroupObjectPermission(GroupObjectPermissionBase):
         verbose_name_plural = _("role permissions")
 
 
-class Role(models.Model):
+class Role(Holder):
     """A named set of permission points. Its Django group is how guardian knows it."""
 
     workspace = models.ForeignKey(
@@ -73,7 +86,7 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         return self.filter(invited_at__isnull=False)
 
 
-class Membership(models.Model):
+class Membership(Holder):
     """That a user works in a workspace, with which roles: the truth that groups follow.
 
     Written by ``workspaces.members``, which keeps the Django groups in step.
@@ -125,7 +138,7 @@ class Membership(models.Model):
         return str(self.user)
 
 
-class MemberGroup(models.Model):
+class MemberGroup(Holder):
     """Members who are granted something together. It has no permission points of its own."""
 
     workspace = models.ForeignKey(

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from workspaces import members
+from workspaces import audit, members
 from workspaces.choices import Preset
 from workspaces.management.base import ConsoleCommand, find_user, find_workspace
 from workspaces.models import Role, User, Workspace
@@ -79,7 +79,9 @@ class Command(ConsoleCommand):
         """A link logs in as the user, so it is the operator's to give, never a member's."""
         if actor is not None:
             raise CommandError("A link for a user who exists is the operator's: leave out --as.")
-        self.stdout.write(settings.SITE_URL + members.password_path(find_user(email)))
+        user = find_user(email)
+        audit.record(actor=None, workspace=None, action="user.link_made", obj=user)
+        self.stdout.write(settings.SITE_URL + members.password_path(user))
 
     def _report(self, added: members.Added) -> None:
         membership = added.membership
