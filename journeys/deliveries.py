@@ -41,6 +41,12 @@ class Filter:
     def is_by_run(self) -> bool:
         return bool(self.run or self.webhook or self.state or self.tally)
 
+    @property
+    def may_hold_repeatable(self) -> bool:
+        """Tell whether something that can be sent again may be among them."""
+        state = self.state or self.tally.partition(":")[0]
+        return not state or state in redelivery.STATES
+
     def plan_ids(self) -> list[int]:
         """Return the plans of the steps that are looked at."""
         if self.run is not None:

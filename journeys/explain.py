@@ -162,11 +162,12 @@ class _Explaining:
         )
         if run.started_at and not run.is_event:
             people = ngettext(
-                "The run started with %(count)d person.",
-                "The run started with %(count)d people.",
+                "The run started with %(count)s person.",
+                "The run started with %(count)s people.",
                 run.people,
             )
-            self._add("audience", people % {"count": run.people}, run.started_at)
+            count = formats.number_format(run.people, force_grouping=True)
+            self._add("audience", people % {"count": count}, run.started_at)
         if run.state == RunState.PAUSED:
             reason = str(REASONS.get(run.state_reason, ""))
             self._add("journey", f"{_('The journey is paused.')} {reason}".strip(), bad=True)

@@ -44,15 +44,16 @@ def delivery_list(request: WorkspaceRequest) -> HttpResponse:
     page = deliveries.page(
         chosen, after=request.GET.get("after", ""), in_clear=may(request, Point.VIEW_PROFILES)
     )
+    may_repeat = may(request, Point.REDELIVER) and chosen.may_hold_repeatable
     shown = {
         **filters.shown(chosen),
         "rows": [_shown(row) for row in page.rows],
         "following": page.following,
         "is_first": not request.GET.get("after"),
         "orders": _open_orders(request),
-        "may_redeliver": may(request, Point.REDELIVER),
+        "may_redeliver": may_repeat,
+        "may_choose": may_repeat and any(row.can_be_repeated for row in page.rows),
         "query": _query(request),
-        "id_typed": "",
     }
     return render(request, "journeys/deliveries.html", shown)
 
