@@ -1,4 +1,4 @@
-"""The hourly upkeep of the database, over all apps."""
+"""The hourly upkeep, over all apps."""
 
 from celery import shared_task
 from django.core.management import call_command
@@ -7,13 +7,15 @@ from django.utils import timezone
 import identity.ingestion
 import identity.partitions
 import webhooks.partitions
+import webhooks.usage_ends
 
 
 @shared_task(ignore_result=True)
 def upkeep() -> None:
-    """Make the partitions of the time ahead, and clear what has run out. May run at any time."""
+    """Make the partitions of the time ahead, and clear or tell what runs out; at any time."""
     now = timezone.now()
     webhooks.partitions.ensure_ahead(now=now)
     identity.partitions.ensure_ahead(now=now)
     identity.ingestion.prune(now=now)
+    webhooks.usage_ends.tell(now=now)
     call_command("clearsessions")

@@ -10,10 +10,11 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_delete
 
-        from webhooks import control, granting
+        from webhooks import control, granting, usage_ends
         from workspaces.models import MemberGroup, Membership, Role
 
         control.register_notices()
+        usage_ends.register_notices()
         for holder in (Membership, Role, MemberGroup):
             post_delete.connect(
                 granting.end_of_holder,

@@ -207,7 +207,7 @@ def standings(webhook: Webhook, *, now: datetime) -> list[Standing]:
         pk__in={*administrators, *lived.values_list("user_id", flat=True)}
     ).order_by("name", "email")
     pointed = set(permissions.members_with(workspace, POINT).values_list("pk", flat=True))
-    held = _held(webhook)
+    held = held_by_user(webhook)
     return [
         _standing(user, user.pk in administrators, user.pk in pointed, held.get(user.pk, []), now)
         for user in everyone
@@ -264,7 +264,7 @@ def use_permission() -> Permission:
 _Held: TypeAlias = list[tuple[str, datetime | None]]
 
 
-def _held(webhook: Webhook) -> dict[int, _Held]:
+def held_by_user(webhook: Webhook) -> dict[int, _Held]:
     """Return each user's usage permissions, live and ended: through what, and until when."""
     found: dict[int, _Held] = {}
     for row in MemberGrant.objects.filter(content_object=webhook, permission__codename=USE):

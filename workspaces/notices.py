@@ -32,6 +32,7 @@ def tell(
     to: Iterable[User] | None = None,
     point: Point | None = None,
     subject: str = "",
+    once: bool = False,
 ) -> None:
     """Put one notice behind the bell of each addressee.
 
@@ -41,9 +42,18 @@ def tell(
             workspace's and organization's administrators are told.
         subject: what it is about, such as ``journey:12``. An addressee who has an unread
             notice of this kind and subject gets no second one, however often it is told.
+        once: not even when the first one was read.
     """
     if kind not in _SENTENCES:
         raise ValueError(f"No sentence is registered for notices of the kind {kind!r}.")
+    addressees = _addressees(workspace, to, point)
+    if once:
+        told = set(
+            Notice.objects.filter(kind=kind, subject=subject, user__in=addressees).values_list(
+                "user", flat=True
+            )
+        )
+        addressees = [user for user in addressees if user.pk not in told]
     notices = [
         Notice(
             workspace=workspace,
@@ -53,7 +63,7 @@ def tell(
             url=url,
             subject=subject,
         )
-        for user in _addressees(workspace, to, point)
+        for user in addressees
     ]
     Notice.objects.bulk_create(notices, ignore_conflicts=True)
 
