@@ -18,3 +18,4 @@ urlpatterns = [
 ]
 
 handler403 = "workspaces.views.permission_denied"
+handler500 = "qa_webhook.errors.server_error"
