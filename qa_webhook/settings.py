@@ -236,10 +236,22 @@ ACCOUNT_ADAPTER = "qa_webhook.accounts.ClosedAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_FORMS = {"login": "workspaces.forms.LogInForm"}
+ACCOUNT_FORMS = {
+    "login": "workspaces.forms.LogInForm",
+    "change_password": "workspaces.forms.ChangePasswordForm",
+    "set_password": "workspaces.forms.SetPasswordForm",
+    "reset_password": "workspaces.forms.ResetPasswordForm",
+    "reset_password_from_key": "workspaces.forms.NewPasswordForm",
+    "reauthenticate": "workspaces.forms.ReauthenticateForm",
+}
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+MFA_FORMS = {
+    "authenticate": "workspaces.forms.CodeForm",
+    "reauthenticate": "workspaces.forms.CodeAgainForm",
+    "activate_totp": "workspaces.forms.FirstCodeForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = PRODUCT_NAME
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # the administrator who added a member vouches for it

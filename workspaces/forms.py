@@ -1,6 +1,8 @@
 from typing import TYPE_CHECKING, Any
 
-from allauth.account.forms import LoginForm
+from allauth.account import forms as account
+from allauth.mfa.base import forms as mfa
+from allauth.mfa.totp import forms as totp
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -13,14 +15,61 @@ else:
     _UserForm = forms.ModelForm
 
 
-class LogInForm(LoginForm):  # type: ignore[misc] # allauth ships no types
-    """allauth's log-in in our words, without placeholders that repeat the labels."""
+_LABELS = {
+    "login": _("E-mail"),
+    "email": _("E-mail"),
+    "oldpassword": _("Current password"),
+    "password1": _("New password"),
+    "password2": _("New password again"),
+}
+
+
+class _OurWords:
+    """allauth's forms in our words, without placeholders that repeat the labels."""
+
+    fields: dict[str, forms.Field]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label = _("E-mail")
-        for name in ("login", "password"):
-            self.fields[name].widget.attrs.pop("placeholder", None)
+        for name, field in self.fields.items():
+            field.widget.attrs.pop("placeholder", None)
+            field.label = _LABELS.get(name, field.label)
+
+
+class LogInForm(_OurWords, account.LoginForm):  # type: ignore[misc] # allauth ships no types
+    pass
+
+
+class ChangePasswordForm(_OurWords, account.ChangePasswordForm):  # type: ignore[misc]
+    pass
+
+
+class SetPasswordForm(_OurWords, account.SetPasswordForm):  # type: ignore[misc]
+    pass
+
+
+class ResetPasswordForm(_OurWords, account.ResetPasswordForm):  # type: ignore[misc]
+    pass
+
+
+class NewPasswordForm(_OurWords, account.ResetPasswordKeyForm):  # type: ignore[misc]
+    pass
+
+
+class ReauthenticateForm(_OurWords, account.ReauthenticateForm):  # type: ignore[misc]
+    pass
+
+
+class CodeForm(_OurWords, mfa.AuthenticateForm):  # type: ignore[misc]
+    pass
+
+
+class CodeAgainForm(_OurWords, mfa.ReauthenticateForm):  # type: ignore[misc]
+    pass
+
+
+class FirstCodeForm(_OurWords, totp.ActivateTOTPForm):  # type: ignore[misc]
+    pass
 
 
 class SettingsForm(_UserForm):
