@@ -9,11 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from webhooks.grants import USE, Gates
@@ -114,7 +115,8 @@ def grant(
             content_object=webhook,
             defaults=shared,
         )
-        _tell(told, webhook, actor, str(membership.user), before, ends_at, reason)
+        name = str(membership.user)
+        _tell(told, webhook, actor, (name, name), before, ends_at, reason)
     for holder in holders:
         before = _live_end(GroupGrant, webhook, group=holder.group)
         GroupGrant.objects.update_or_create(
@@ -123,7 +125,8 @@ def grant(
             content_object=webhook,
             defaults=shared,
         )
-        _tell(told, webhook, actor, label_of(holder), before, ends_at, reason)
+        names = label_of(holder), _recorded(holder)
+        _tell(told, webhook, actor, names, before, ends_at, reason)
     _mend(told, workspace, grantees, mend, actor)
     return told
 
@@ -136,7 +139,9 @@ def end(*, grant: Grant, actor: User | None, now: datetime) -> bool:
     manager = MemberGrant.objects if isinstance(grant, MemberGrant) else GroupGrant.objects
     if not manager.filter(UsageGrant.live(now), pk=grant.pk).update(ends_at=now):
         return False
-    _tell_ended(grant, holder_of(grant), actor, now)
+    with translation.override(settings.LANGUAGE_CODE):
+        holder = holder_of(grant)
+    _tell_ended(grant, holder, actor, now)
     return True
 
 
@@ -153,7 +158,7 @@ def end_of_holder(instance: Membership | Role | MemberGroup, **kwargs: object) -
             user=instance.user_id, content_object__workspace=instance.workspace_id
         )
     else:
-        holder = label_of(instance)
+        holder = _recorded(instance)
         found = GroupGrant.objects.filter(group=instance.group_id)
     live = found.filter(UsageGrant.live(now), permission__codename=USE)
     for grant in live.select_related("content_object__workspace").order_by("pk"):
@@ -191,8 +196,14 @@ def holder_of(grant: Grant) -> str:
 
 def label_of(holder: Role | MemberGroup) -> str:
     if isinstance(holder, Role):
-        return _("role %(name)s") % {"name": holder.name}
+        return _("role %(name)s") % {"name": holder}
     return _("member group %(name)s") % {"name": holder.name}
+
+
+def _recorded(holder: Role | MemberGroup) -> str:
+    """Return the label as the audit trail keeps it: in one language, whoever acts."""
+    with translation.override(settings.LANGUAGE_CODE):
+        return label_of(holder)
 
 
 def standings(webhook: Webhook, *, now: datetime) -> list[Standing]:
@@ -314,7 +325,7 @@ def _mend(
         if POINT not in roles.points_of(mend):
             raise ValidationError(
                 _("The role %(role)s does not hold the permission. Choose another role.")
-                % {"role": mend.name},
+                % {"role": mend},
                 "role_without_point",
             )
         for role in grantees.roles:
@@ -335,19 +346,21 @@ def _tell(
     told: Granted,
     webhook: Webhook,
     actor: User | None,
-    holder: str,
+    names: tuple[str, str],
     before: tuple[bool, datetime | None],
     ends_at: datetime | None,
     reason: str,
 ) -> None:
+    """Note what became of one grantee, by the name on the screen and the one of the trail."""
     existed, old_end = before
+    holder, recorded = names
     (told.renewed if existed else told.new).append(holder)
     audit.record(
         actor=actor,
         workspace=webhook.workspace,
         action="webhook.usage_changed" if existed else "webhook.usage_granted",
         obj=webhook,
-        changes={"for": holder, "ends_at": [old_end, ends_at], "reason": reason},
+        changes={"for": recorded, "ends_at": [old_end, ends_at], "reason": reason},
     )
 
 

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from django.conf import settings
 from django.db import models
+from django.utils import translation
 from django.utils.encoding import force_str
 from django.utils.functional import Promise
 
@@ -57,7 +59,7 @@ def record(
         action=action,
         object_type=obj._meta.label_lower if obj else "",
         object_id=force_str(obj.pk) if obj else "",
-        object_label=str(obj)[:254] if obj else "",
+        object_label=_name_of(obj)[:254] if obj else "",
         changes=_plain(changes or {}),
     )
 
@@ -118,6 +120,12 @@ def _label_of(actor: User | None, door: str) -> str:
     if actor is None:
         return str(Via(door).label)
     return f"{actor.name} <{actor.email}>" if actor.name else actor.email
+
+
+def _name_of(obj: models.Model) -> str:
+    """Return its name in one language, whoever acts: entries are kept, not translated."""
+    with translation.override(settings.LANGUAGE_CODE):
+        return str(obj)
 
 
 def _plain(value: Any) -> Any:

@@ -94,7 +94,7 @@ class MembershipAdmin(ScopedModelAdmin):
 
     @admin.display(description=_("roles"))
     def role_names(self, obj: Membership) -> str:
-        return ", ".join(role.name for role in obj.roles.all())
+        return ", ".join(str(role) for role in obj.roles.all())
 
     @admin.display(description=_("state"))
     def state(self, obj: Membership) -> str:
@@ -212,11 +212,14 @@ class RoleAdmin(ScopedModelAdmin):
     form = RoleForm
     point = Point.MANAGE_MEMBERS
     audited = False
-    list_display = ("name", "kind", "points", "member_count")
+    list_display = ("title", "kind", "points", "member_count")
     list_select_related = ("workspace",)
     search_fields = ("name",)
-    fields = ("name", "points")
     actions = None
+
+    @admin.display(description=_("name"), ordering="name")
+    def title(self, obj: Role) -> str:
+        return str(obj)
 
     @admin.display(description=_("kind"))
     def kind(self, obj: Role) -> str:
@@ -243,7 +246,10 @@ class RoleAdmin(ScopedModelAdmin):
         return super().has_delete_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("name",) if obj and obj.preset else ()
+        return ("title",) if obj and obj.preset else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("title", "points") if obj and obj.preset else ("name", "points")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         points = [Point(value) for value in form.cleaned_data["points"]]

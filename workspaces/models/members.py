@@ -64,7 +64,8 @@ class Role(Holder):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        """Return the name in the reader's language, for the four that everybody has."""
+        return str(Preset(self.preset).label) if self.preset else self.name
 
     @property
     def group_name(self) -> str:
