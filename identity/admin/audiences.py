@@ -29,6 +29,13 @@ from workspaces.models import Workspace
 from workspaces.typed import whole
 
 
+class RulesInput(forms.Textarea):
+    """No rules are an empty box, not JSON's word for nothing."""
+
+    def format_value(self, value: Any) -> str | None:
+        return None if value == "null" else str(value)
+
+
 class AudienceForm(ScopedForm):
     """A list needs a name only; rules are checked as they are typed, and again here."""
 
@@ -39,7 +46,7 @@ class AudienceForm(ScopedForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "rules" in self.fields:
-            self.fields["rules"].widget = forms.Textarea(
+            self.fields["rules"].widget = RulesInput(
                 attrs={
                     "rows": 16,
                     "cols": 80,

@@ -57,7 +57,7 @@ def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> SafeString
         ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
     )
     return format_html(
-        '<div class="table-wrap"><table class="table table-keep">'
+        '<div class="table-wrap" tabindex="0"><table class="table table-keep">'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
         head,
         cells,
@@ -74,7 +74,7 @@ class ProfileAdmin(ReadOnlyModelAdmin):
 
     point = Point.MANAGE_DATA
     paginator = NewestOnly
-    list_display = ("qaid", "created_at", "merged_into_id", "erased_at")
+    list_display = ("qaid", "created_at", "merged", "erased_at")
     list_max_show_all = 0
     ordering = ("-qaid",)
     sortable_by = ()

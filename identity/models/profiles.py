@@ -165,13 +165,20 @@ class MappingConflict(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="mapping_conflicts"
     )
-    id_type = models.ForeignKey("identity.IdType", on_delete=models.PROTECT, related_name="+")
-    decided_by = models.ForeignKey("identity.IdType", on_delete=models.PROTECT, related_name="+")
+    id_type = models.ForeignKey(
+        "identity.IdType", on_delete=models.PROTECT, related_name="+", verbose_name=_("ID type")
+    )
+    decided_by = models.ForeignKey(
+        "identity.IdType", on_delete=models.PROTECT, related_name="+", verbose_name=_("decided by")
+    )
     values = ArrayField(models.CharField(max_length=MAX_VALUE_LENGTH), size=2)
     kept = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
     other = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="+")
     data_source = models.ForeignKey(
-        "identity.DataSource", on_delete=models.PROTECT, related_name="+"
+        "identity.DataSource",
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("data source"),
     )
     detected_at = models.DateTimeField(_("last seen"))
     times = models.PositiveIntegerField(_("times"), default=1)

@@ -78,7 +78,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> SafeString:
     if not rows:
         return format_html("{}", "–")
     return format_html(
-        "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
+        '<div class="table-wrap" tabindex="0"><table>'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
         format_html_join("", '<th scope="col">{}</th>', ((cell,) for cell in head)),
         format_html_join(
             "",

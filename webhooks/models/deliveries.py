@@ -111,7 +111,7 @@ class Receipt(models.Model):
     webhook = models.ForeignKey(
         "webhooks.Webhook", on_delete=models.CASCADE, related_name="receipts"
     )
-    delivery_id = models.CharField(max_length=64)
+    delivery_id = models.CharField(_("delivery ID"), max_length=64)
     code = models.CharField(_("status code"), max_length=64)
     message = models.CharField(_("message"), max_length=500, blank=True)
     occurred_at = models.DateTimeField(_("occurred at"))

@@ -141,7 +141,7 @@ class Chunk(models.Model):
 class Message(models.Model):
     """One request that waits for its next try; its id stays with the same people and bytes."""
 
-    id = models.CharField(primary_key=True, max_length=64)
+    id = models.CharField(_("message ID"), primary_key=True, max_length=64)
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
     )
@@ -152,11 +152,11 @@ class Message(models.Model):
     delivery_ids = ArrayField(models.CharField(max_length=64))
     positions = ArrayField(models.IntegerField())  # Indexes into the chunk's people.
     body = models.BinaryField()
-    kind = models.CharField(max_length=10, default="auto")
-    attempts = models.PositiveSmallIntegerField(default=0)
-    first_attempt_at = models.DateTimeField(null=True)
-    due_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True)
+    kind = models.CharField(_("kind"), max_length=10, default="auto")
+    attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
+    first_attempt_at = models.DateTimeField(_("first try"), null=True)
+    due_at = models.DateTimeField(_("next try"))
+    expires_at = models.DateTimeField(_("expires"), null=True)
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     claims = models.PositiveSmallIntegerField(default=0)

@@ -10,15 +10,19 @@ class Redelivery(models.Model):
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
     )
     ordered_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        verbose_name=_("ordered by"),
     )
-    ordered_at = models.DateTimeField()
+    ordered_at = models.DateTimeField(_("ordered at"))
     selection = models.JSONField()
-    total = models.PositiveIntegerField(default=0)
-    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(_("people in all"), default=0)
+    done = models.PositiveIntegerField(_("people done"), default=0)
     checkpoint = models.CharField(max_length=80, blank=True)
-    finished_at = models.DateTimeField(null=True)
-    failure = models.CharField(max_length=200, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    failure = models.CharField(_("failure"), max_length=200, blank=True)
 
     class Meta:
         verbose_name = _("redelivery")
