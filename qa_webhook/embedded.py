@@ -107,7 +107,7 @@ def _start() -> None:
         postgres = _postgres()
         if not postgres.is_running():
             postgres.start()
-        _create_roles_and_database(postgres)
+        create_roles_and_database(postgres)
     if _runs_valkey():
         valkey = _valkey()
         if not valkey.is_running():
@@ -123,7 +123,7 @@ def _stop() -> None:
         local.socket_directory().rmdir()
 
 
-def _create_roles_and_database(postgres: Postgres) -> None:
+def create_roles_and_database(postgres: Postgres) -> None:
     connection = postgres.connect("postgres")
     connection.autocommit = True
     with contextlib.closing(connection), connection.cursor() as cursor:

@@ -1,53 +1,25 @@
 """Planners in processes of their own, on this test's database, to be killed."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Self
 
 from django.db import connection, transaction
 
-from tests.webhooks.processes import wait_until
+from tests.webhooks.processes import ROOT, Running, wait_until
 from webhooks.models import Chunk, Plan
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-class Planner:
-    """``manage.py planner``, which ends with the block however it is left."""
+class Planner(Running):
+    """``manage.py planner``, to be killed or told to stop."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "planner"],
-            env=self._environment,
-            cwd=ROOT,
-            start_new_session=True,
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        assert self._process is not None
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        super().__init__(str(ROOT / "manage.py"), "planner", environment=environment)
 
     def stop(self) -> int:
         """Ask it to end; return its exit code."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(15)
+        self.signal(signal.SIGTERM)
+        return self.wait(15)
 
 
 @contextmanager

@@ -15,17 +15,6 @@ MANAGE = str(local.BASE_DIR / "manage.py")
 BINARIES = list(postgres_binaries())
 
 
-@pytest.fixture
-def sockets() -> Iterator[Path]:
-    """A short directory: pytest's own are too long for a socket."""
-    directory = Path(f"/tmp/qa-test-{os.getpid()}")
-    yield directory
-    if directory.exists():
-        for path in directory.iterdir():
-            path.unlink()
-        directory.rmdir()
-
-
 @pytest.mark.parametrize(("binaries", "version"), BINARIES, ids=[str(v) for _, v in BINARIES])
 def test_postgres_keeps_its_data_over_a_restart(
     binaries: Path, version: int, tmp_path: Path, sockets: Path

@@ -36,12 +36,12 @@ def environment(**options: Any) -> dict[str, str]:
     }
 
 
-class SenderProcess:
-    """``manage.py sender``, which ends with the block however it is left."""
+class Running:
+    """A Python process of ours, which ends with the block however it is left."""
 
-    def __init__(self, *arguments: str, **options: Any) -> None:
-        self._arguments = arguments
-        self._environment = environment(**options)
+    def __init__(self, *command: str, environment: Mapping[str, str]) -> None:
+        self._command = command
+        self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -49,17 +49,21 @@ class SenderProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
+        self.kill()
 
     @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is None
+
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "sender", *self._arguments],
+            [sys.executable, *self._command],
             env=self._environment,
             cwd=ROOT,
             start_new_session=True,
@@ -67,17 +71,25 @@ class SenderProcess:
 
     def kill(self) -> None:
         """End it as a power cut would, children included."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        if self.is_alive:
+            self.signal(signal.SIGKILL)
+            self.wait(30)
 
     def signal(self, number: int) -> None:
-        assert self._process is not None
-        os.killpg(self._process.pid, number)
+        os.killpg(self.pid, number)
 
     def wait(self, seconds: float) -> int:
         assert self._process is not None
         return self._process.wait(seconds)
+
+
+class SenderProcess(Running):
+    """``manage.py sender``, with short leases."""
+
+    def __init__(self, *arguments: str, **options: Any) -> None:
+        super().__init__(
+            str(ROOT / "manage.py"), "sender", *arguments, environment=environment(**options)
+        )
 
 
 def wait_until(
