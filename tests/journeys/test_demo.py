@@ -76,7 +76,7 @@ def test_what_is_invented_is_filled_as_announced_and_the_same_again(
 @pytest.mark.timeout(600)
 def test_the_main_job_reaches_every_customer_once(process_environment: dict[str, str]) -> None:
     ended = subprocess.run(
-        [sys.executable, str(local.BASE_DIR / "manage.py"), "demo", "--json"],
+        [sys.executable, str(local.BASE_DIR / "manage.py"), "demo", "--json", "--latency", "10"],
         env=process_environment,
         capture_output=True,
         text=True,
@@ -97,6 +97,7 @@ def test_the_main_job_reaches_every_customer_once(process_environment: dict[str,
         "receipts",
         "seconds",
         "people_per_second",
+        "latency",
     }
     # 64 of the last days' purchases are of 50 dollars or more.
     assert figures["people"] == PEOPLE + 64
@@ -105,3 +106,6 @@ def test_the_main_job_reaches_every_customer_once(process_environment: dict[str,
     assert figures["signatures_verified"] == figures["requests"] == figures["delivered"]
     assert figures["receipts"] == figures["delivered"]
     assert figures["dead"] == figures["duplicates"] == 0
+    # Seconds from an event that was accepted to the request.
+    assert figures["latency"]["events"] == 10
+    assert 0 < figures["latency"]["p50"] <= figures["latency"]["p95"] < 2

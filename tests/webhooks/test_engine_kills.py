@@ -23,6 +23,7 @@ from tests.webhooks.scene import Scene, make_scene
 from tests.webhooks.test_engine import check_invariants
 from webhooks import control
 from webhooks.models import Attempt, Chunk, Delivery, Message
+from workspaces import tenants
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -240,6 +241,28 @@ def test_paused_and_resumed_between_two_processes(receiver: ReceiverProcess) -> 
         control.resume(webhook=scene.webhook, actor=None, now=timezone.now())
         wait_until(lambda: is_done(scene), seconds=60)
     assert max(compare(scene, receiver).values()) == 1
+
+
+def test_all_sending_stopped_ends_within_five_seconds(tmp_path: Path) -> None:
+    slow = ReceiverProcess(tmp_path, "--mode", "slow", "--delay-ms", "100")
+    slow.start()
+    scene = make_scene(slow.url(), people=600, concurrency=8, timeout_seconds=2)
+    scene.submit(size=200)
+    with SenderProcess("--processes", "2"):
+        wait_until(lambda: slow.count() > 100)
+        tenants.stop_sending(
+            workspace=scene.workspace, reason="Wrong prices.", actor=None, now=timezone.now()
+        )
+        time.sleep(5.0)
+        stopped_at = slow.count()
+        time.sleep(1.0)
+        assert slow.count() == stopped_at
+        assert not is_done(scene)
+
+        tenants.resume_sending(workspace=scene.workspace, actor=None)
+        wait_until(lambda: is_done(scene))
+    slow.kill()
+    assert max(compare(scene, slow).values()) == 1
 
 
 def _delivery(line: dict[str, Any]) -> str:
