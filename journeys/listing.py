@@ -8,6 +8,7 @@ from typing import Final
 from django.db.models import Case, Count, F, OuterRef, QuerySet, Subquery, Sum, When
 
 from journeys import components, context
+from journeys.attention import Mark, marks_of
 from journeys.choices import JourneyState
 from journeys.component import Context
 from journeys.definition import Document
@@ -30,6 +31,7 @@ class Row:
     accepted: float | None  # Per cent of those whose way has ended; None while nobody's has.
     start: str
     webhooks: str
+    marks: list[Mark]
 
 
 def find(workspace: Workspace, *, words: str) -> QuerySet[Journey]:
@@ -81,6 +83,7 @@ def rows(journeys: Sequence[Journey], *, workspace: Workspace, now: datetime) ->
         journey.pk: run for journey in journeys if (run := getattr(journey, "run", None))
     }
     shares = accepted(list(newest.values()))
+    marks = marks_of(journeys)
     return [
         Row(
             journey=journey,
@@ -89,6 +92,7 @@ def rows(journeys: Sequence[Journey], *, workspace: Workspace, now: datetime) ->
             accepted=shares.get(newest.get(journey.pk, 0)),
             start=_start(document, loaded),
             webhooks=_webhooks(document, loaded),
+            marks=marks.get(journey.pk, []),
         )
         for journey, document in zip(journeys, documents, strict=True)
     ]

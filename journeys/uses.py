@@ -23,9 +23,9 @@ def sync(journey: Journey) -> None:
         pk__in=journey.runs.filter(state__in=OPEN_STATES).order_by().values("version")
     )
     for version in versions:
-        for webhook_id, number in _needs(version.document).revisions:
+        for webhook_id, number in needs_of(version.document).revisions:
             live[webhook_id] = min(number, live.get(webhook_id, number))
-    used = _needs(journey.draft).webhooks | live.keys()
+    used = needs_of(journey.draft).webhooks | live.keys()
     known = Webhook.objects.filter(workspace=journey.workspace_id, pk__in=used)
     rows = [
         WebhookUse(
@@ -49,7 +49,8 @@ def sync(journey: Journey) -> None:
     )
 
 
-def _needs(document: dict[str, object]) -> Needs:
+def needs_of(document: dict[str, object]) -> Needs:
+    """Return what all steps of a document need."""
     found = Needs()
     for step in Document.from_json(document):
         found |= components.of(step).needs(step.config)

@@ -4,7 +4,7 @@ A published version keeps its own revision, so an edit never changes a journey t
 Everything else about a webhook (URL, authentication, rate …) acts at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -215,28 +215,19 @@ def between(webhook: Webhook, older: int, newer: int | None = None) -> Differenc
     return compare(content_in(found[older]), content_in(found[newer]))
 
 
-def live_uses_to_update(workspace_id: int) -> dict[int, list[int]]:
-    """Return, by journey, the webhooks that have an update available for its live version."""
-    uses = (
-        WebhookUse.objects.filter(
-            webhook__workspace_id=workspace_id,
-            is_live=True,
-            live_revision__isnull=False,
-        )
-        .select_related("webhook")
-        .order_by("pk")
-    )
-    stale = [use for use in uses if use.live_revision != use.webhook.revision]
-    wanted = {(use.webhook_id, use.live_revision) for use in stale}
-    wanted |= {(use.webhook_id, use.webhook.revision) for use in stale}
-    rows = WebhookRevision.objects.filter(webhook_id__in={pk for pk, _number in wanted})
+def outdated(made_with: Iterable[tuple[Webhook, int]]) -> dict[tuple[int, int], Difference]:
+    """Return, by webhook and older revision, what differs from the newest; in one query at most."""
+    stale = {(webhook, number) for webhook, number in made_with if number != webhook.revision}
+    if not stale:
+        return {}
+    rows = WebhookRevision.objects.filter(webhook__in={webhook for webhook, _number in stale})
     contents = {(row.webhook_id, row.number): content_in(row) for row in rows}
-    found: dict[int, list[int]] = {}
-    for use in stale:
-        old = contents.get((use.webhook_id, use.live_revision or 0))
-        new = contents.get((use.webhook_id, use.webhook.revision))
-        if old and new and compare(old, new).update_available:
-            found.setdefault(use.journey_id, []).append(use.webhook_id)
+    found: dict[tuple[int, int], Difference] = {}
+    for webhook, number in stale:
+        old = contents.get((webhook.pk, number))
+        new = contents.get((webhook.pk, webhook.revision))
+        if old and new:
+            found[webhook.pk, number] = compare(old, new)
     return found
 
 

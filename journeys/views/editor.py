@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
 from journeys import components, context, drafts, publishing, runs
+from journeys.attention import marks_of
 from journeys.component import Context, Problem
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft, Written
@@ -32,7 +33,9 @@ from workspaces.views import WorkspaceRequest, workspace_view
 def editor(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """The drawing of a journey; whoever may not edit it sees it read-only."""
     journey = get_journey(request, pk)
-    return render(request, "journeys/editor.html", page_context(request, journey))
+    marks = marks_of([journey]).get(journey.pk, [])
+    shown = {**page_context(request, journey), "marks": marks}
+    return render(request, "journeys/editor.html", shown)
 
 
 @require_GET

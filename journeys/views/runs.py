@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import trigger_client_event
 
 from journeys import runs, uses
+from journeys.attention import marks_of
 from journeys.models import Journey, Run
 from journeys.views import progress
 from journeys.views.access import get_journey, get_run, may
@@ -26,7 +27,8 @@ from workspaces.views import WorkspaceRequest, workspace_view
 def run(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
     """How a run goes, renewed every two seconds while it goes on."""
     found = get_run(request, pk, run)
-    return render(request, "journeys/run.html", _shown(request, found))
+    marks = marks_of([found.journey]).get(found.journey_id, [])
+    return render(request, "journeys/run.html", {**_shown(request, found), "marks": marks})
 
 
 @require_GET

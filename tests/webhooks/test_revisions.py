@@ -154,15 +154,13 @@ def test_an_edit_tells_each_journey_what_happens_to_it(workspace: Workspace) -> 
     assert (draft.name, "Needs attention" in draft.happens) == ("Birthday", True)
 
 
-def test_only_live_versions_that_lack_something_have_an_update(workspace: Workspace) -> None:
+def test_a_revision_is_outdated_by_what_the_newest_has_besides(workspace: Workspace) -> None:
     webhook = make_webhook(workspace)
-    stale = make_use(webhook, live=1)
-    make_use(webhook)
     Parameter.objects.create(webhook=webhook, name="coupon")
     revisions.freeze(webhook=webhook, actor=None)
-    current = make_use(webhook, live=2)
 
-    found = revisions.live_uses_to_update(workspace.pk)
+    found = revisions.outdated([(webhook, 1), (webhook, 2)])
 
-    assert found == {stale.journey_id: [webhook.pk]}
-    assert current.journey_id not in found
+    assert {key: each.added_required for key, each in found.items()} == {
+        (webhook.pk, 1): ("coupon",)
+    }
