@@ -6,16 +6,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-HELP = """Measure the pipeline on this machine, beside the obvious design.
+HELP = """Measure the product on this machine, in one run.
 
 Works in a database of its own, which is dropped afterwards: no real data is read or
 touched. Needs the owner's right to create databases, and wrk for its ceiling.
 
   pipeline   people a second with two senders, receiver and database on this machine;
              in the same run one Celery task a person, tuned, and wrk on the same receiver
+  pages      milliseconds of each page about deliveries, after a journey was sent to so many
 
-Example:
+Examples:
   manage.py bench pipeline --people 20000 --json
+  manage.py bench pages --people 1000000 --json
 """
 
 
@@ -30,7 +32,7 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, formatter_class=_Formatter, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", nargs="?", default="pipeline", choices=["pipeline"])
+        parser.add_argument("name", nargs="?", default="pipeline", choices=["pipeline", "pages"])
         parser.add_argument("--people", type=int, default=20_000, help="how many (default 20000)")
         parser.add_argument(
             "--naive-people", type=int, default=2_000, help="how many for the obvious design"
@@ -39,15 +41,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            from benchmarks import pipeline
+            from benchmarks import pages, pipeline
         except ModuleNotFoundError:
             raise CommandError("The directory benchmarks/ is not installed here.") from None
         if options["people"] < 1:
             raise CommandError("--people must be 1 or more.")
         say = (lambda line: None) if options["as_json"] else self.stderr.write
-        figures = pipeline.run(
-            people=options["people"], naive_people=options["naive_people"], say=say
-        )
+        if options["name"] == "pages":
+            figures = pages.run(people=options["people"], say=say)
+        else:
+            figures = pipeline.run(
+                people=options["people"], naive_people=options["naive_people"], say=say
+            )
         figures["machine"] = {
             "processors": os.cpu_count(),
             "load": os.getloadavg()[0],
