@@ -93,7 +93,7 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
 
     point = Point.VIEW_DELIVERIES
     changelist: ClassVar[type[KeysetChangeList]] = ByKey
-    list_per_page = 100
+    list_per_page = 50
     sortable_by = ()
     show_facets = admin.ShowFacets.NEVER
     change_list_template = "admin/webhooks/keyset_list.html"
