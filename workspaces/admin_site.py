@@ -23,6 +23,8 @@ from workspaces.context import Frame
 from workspaces.models import User
 
 _MAY_ENTER = "_may_enter_setup"
+# Second steps are made by whoever logs in with them; an operator deletes that of a lost phone.
+_OWNERS_ALONE = "allauth.mfa.admin"
 
 
 class Guarded:
@@ -32,6 +34,8 @@ class Guarded:
 class OperatorOnly(Guarded):
     """Django's own and third-party internals: for operators of the installation alone."""
 
+    may_write: ClassVar[bool] = True
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _is_operator(request)
 
@@ -39,10 +43,10 @@ class OperatorOnly(Guarded):
         return _is_operator(request)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return _is_operator(request)
+        return self.may_write and _is_operator(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return _is_operator(request)
+        return self.may_write and _is_operator(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return _is_operator(request)
@@ -106,7 +110,8 @@ class ConsoleAdminSite(admin.AdminSite):
         """Register; a class that does not answer for its permissions becomes operators' only."""
         chosen = admin_class or admin.ModelAdmin
         if not issubclass(chosen, Guarded):
-            chosen = type(f"Operator{chosen.__name__}", (OperatorOnly, chosen), {})
+            own = {"may_write": chosen.__module__ != _OWNERS_ALONE}
+            chosen = type(f"Operator{chosen.__name__}", (OperatorOnly, chosen), own)
         super().register(model_or_iterable, chosen, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:

@@ -3,13 +3,10 @@
 GALLERY=<folder> keeps the screenshots there.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -26,50 +23,13 @@ from tests.identity.factories import (
 from tests.webhooks.factories import make_choice_list, make_webhook
 from tests.webhooks.test_admin_records import make_deliveries, make_plan
 from webhooks.models import Webhook
-from workspaces.choices import Language, Preset
+from workspaces.choices import Preset
 from workspaces.models import User, Workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PHONE: Final = {"width": 390, "height": 844}
 DESK: Final = {"width": 1280, "height": 800}
-
-# What a rule of the look says, asked of every page at once.
-BROKEN_RULES: Final = """() => {
-  const broken = [];
-  const seen = (node) => node.getClientRects().length > 0;
-  const all = [...document.querySelectorAll("body *")].filter(seen);
-  const style = (node) => getComputedStyle(node);
-  const name = (node) => `${node.tagName}.${node.className}#${node.id}`;
-  for (const node of all) {
-    if (style(node).letterSpacing !== "normal") broken.push(`letter-spacing: ${name(node)}`);
-    if (style(node).textTransform === "uppercase" && !node.matches(".avatar"))
-      broken.push(`capitals: ${name(node)}`);
-    const isCode = node.closest("pre, code, svg, .admin-once, textarea");
-    if (!isCode && !style(node).fontFamily.includes("Inter"))
-      broken.push(`font: ${name(node)}`);
-  }
-  if (innerWidth >= 768) {
-    const height = (node) => Math.round(node.getBoundingClientRect().height);
-    const header = document.querySelector(".header");
-    if (height(header) !== 56) broken.push(`header: ${height(header)}`);
-    const fields = ".admin-form .field > input, .admin-form .field select:not([multiple])";
-    for (const node of all.filter((one) => one.matches(fields)))
-      if (node.type !== "checkbox" && node.type !== "file" && height(node) !== 36)
-        broken.push(`field: ${name(node)} ${height(node)}`);
-    for (const row of all.filter((one) => one.matches("#result_list tbody tr")))
-      if (height(row) < 40) broken.push(`row: ${height(row)}`);
-  }
-  const grounds = new Set(all.filter((one) => one.matches("#result_list tbody tr"))
-    .map((row) => style(row).backgroundColor));
-  if (grounds.size > 1) broken.push("zebra");
-  const filled = all.filter((one) => one.matches(".button-primary, .button.default"));
-  // The webhook's page holds a second form, which gives permissions.
-  const forms = document.querySelector(".webhook-grant") ? 2 : 1;
-  if (filled.length > forms) broken.push("two filled buttons");
-  if (document.documentElement.scrollWidth > innerWidth) broken.push("scrolls sideways");
-  return broken;
-}"""
 
 
 class Setting(NamedTuple):
@@ -160,53 +120,6 @@ def page(context: BrowserContext) -> Iterator[Page]:
     yield opened
     # axe writes styles of its own while it looks; nothing else may be refused.
     assert [line for line in problems if "style" not in line] == []
-
-
-def keep(page: Page, name: str) -> None:
-    if folder := os.environ.get("GALLERY"):
-        page.screenshot(path=str(Path(folder) / f"admin_{name}.png"), full_page=True)
-
-
-def serious(page: Page) -> list[str]:
-    found: dict[str, Any] = Axe().run(page).response
-    return [
-        f"{each['id']}: {[node['target'] for node in each['nodes']]}"
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_kind_of_page_keeps_the_rules(
-    context: BrowserContext, page: Page, setting: Setting, theme: str, live_server: LiveServer
-) -> None:
-    context.add_cookies([{"name": "theme", "value": theme, "url": live_server.url}])
-    problems: list[str] = []
-    for name, path in setting.pages.items():
-        answer = page.goto(path)
-        assert answer is not None
-        assert answer.status == 200, path
-        found = [*page.evaluate(BROKEN_RULES), *serious(page)]
-        keep(page, f"{name}_{theme}")
-        if theme == "light":  # Places and sizes are the same in the dark.
-            page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
-            found += page.evaluate(BROKEN_RULES)
-            keep(page, f"{name}_phone")
-            page.set_viewport_size(DESK)  # type: ignore[arg-type] # its own kind of dict
-        problems += [f"{name}: {problem}" for problem in found]
-
-    assert problems == []
-    assert page.locator("html").get_attribute("data-theme") == theme
-
-
-def test_in_chinese_nothing_breaks_out(page: Page, setting: Setting) -> None:
-    User.objects.filter(pk=setting.administrator.pk).update(language=Language.CHINESE)
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
-    for name in ("index", "webhooks", "webhook", "deliveries", "role_add", "member_add"):
-        page.goto(setting.pages[name])
-        assert page.locator("html").get_attribute("lang") == Language.CHINESE
-        assert page.evaluate(BROKEN_RULES) == [], name
-        keep(page, f"{name}_chinese_phone")
 
 
 def test_header_and_navigation_are_the_console_s(page: Page, setting: Setting) -> None:

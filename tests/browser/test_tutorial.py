@@ -33,7 +33,12 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def scene(receiver: Receiver) -> Scene:
     cache.clear()
-    return make_scene(url=receiver.url("/first"))
+    made = make_scene(url=receiver.url("/first"))
+    made.workspace.name = "Member marketing"
+    made.workspace.save()
+    made.workspace.organization.name = "Lakeside Retail"
+    made.workspace.organization.save()
+    return made
 
 
 @pytest.fixture

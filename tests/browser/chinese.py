@@ -1,0 +1,50 @@
+"""Which English words are left on a page that ought to be Chinese."""
+
+import re
+from typing import Final
+
+from django.conf import settings
+from playwright.sync_api import Page
+
+# What people read as it stands in every language: names, kinds of ID, codes and formats.
+ALLOWED: Final = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        AES API Asia CRM CSV Cookie Ctrl DD Delete EMAIL English Enter GCM HH HTTP HTTPS ID ISO JSON
+        Lines MD5 MM Mapping MOBILE Markdown Name POST QAID SHA Shanghai Standard URL UTF Webhook
+        Webhooks YYYY base64 gzip
+        content https ms qa value
+        """,
+    )
+)
+FORMAL: Final = r"import_audience|(?:key|dlv|msg)_\w+|\$?\{[^}]*\}|\S+@\S+|https?://\S+|x-qa-\S*"
+# The text that can be seen, and the names that are spoken instead of one.
+READ: Final = """
+() => {
+  const found = [];
+  const seen = (element) => element.checkVisibility({visibilityProperty: true});
+  const silent = "code, pre, script, style, svg, body [lang]";
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const parent = walker.currentNode.parentElement;
+    if (!parent.closest(silent) && seen(parent)) found.push(walker.currentNode.data);
+  }
+  for (const element of document.querySelectorAll("[aria-label], [title], [placeholder]")) {
+    if (!seen(element)) continue;
+    for (const name of ["aria-label", "title", "placeholder"]) {
+      found.push(element.getAttribute(name) ?? "");
+    }
+  }
+  return found;
+}
+"""
+
+
+def foreign_words(page: Page, *, names: frozenset[str] = frozenset()) -> set[str]:
+    """Return the English words that can be read or heard on the page."""
+    texts = "\n".join(page.evaluate(READ))
+    texts = re.sub(r"import_audience|\$?\{[^}]*\}|\S+@\S+|https?://\S+|x-qa-\S*", "", texts)
+    return (
+        set(re.findall(r"[A-Za-z][A-Za-z0-9]+", texts)) - ALLOWED - names - {settings.PRODUCT_NAME}
+    )

@@ -1,0 +1,280 @@
+"""Every page of the product: how the browser gets there, or why an address is no page.
+
+``test_every_page.py`` walks them. The pages of a model in the set-up need no row.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.urls import reverse
+
+from tests.browser.shop import Shop
+from tests.test_permissions import PAGES as PAGES_OF_A_MODEL
+from webhooks.models import Delivery
+from workspaces.admin.base import ScopedModelAdmin
+from workspaces.models import Organization, User
+
+ADMINISTRATOR: Final = "administrator"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One click on what leads on, after the fields were filled."""
+
+    click: str
+    fields: tuple[tuple[str, str], ...] = ()
+    seen: str = "dialog[open], aside.panel"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One address as one visitor sees it; ``on`` names the page that shows it as its part."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    visitor: str = ADMINISTRATOR
+    query: str = ""
+    on: str = ""
+    steps: tuple[Step, ...] = ()
+    status: int = 200
+    as_: str = ""
+
+    @property
+    def title(self) -> str:
+        """Tell rows and pictures apart."""
+        return self.as_ or self.name.replace(":", "_")
+
+
+def page(name: str, /, *arguments: str, **more: Any) -> Row:
+    return Row(name, arguments, **more)
+
+
+def part(name: str, on: str, arguments: tuple[str, ...], *steps: Step, **more: Any) -> Row:
+    return Row(name, arguments, on=on, steps=steps, **more)
+
+
+# A click on whatever asks this address; {} stands for it.
+ASKS: Final = '[hx-get="{0}"]:visible, [hx-get^="{0}?"]:visible, [hx-post="{0}"]:visible'
+_DRAFT: Final = ("slug", "draft")
+_RUN: Final = ("slug", "running", "run")
+_WITHOUT_TOKEN: Final = "[name=csrfmiddlewaretoken]"
+
+
+def asking(name: str, **more: Any) -> Step:
+    return Step(f"@{name}", **more)
+
+
+PANEL: Final = asking("journeys:panel", seen="aside.panel")
+TEST: Final = asking("journeys:test", seen="#dialog-wide[open] [name=typed_id]")
+
+CONSOLE: Final = (
+    # Within five minutes of the log-in, as these ask the password again later.
+    page("mfa_index", visitor="secured"),
+    page("mfa_deactivate_totp", visitor="secured"),
+    page("mfa_view_recovery_codes", visitor="secured"),
+    page("mfa_generate_recovery_codes", visitor="secured"),
+    page("mfa_authenticate", visitor="half"),
+    page("mfa_index", as_="mfa_index_off"),
+    page("mfa_activate_totp"),
+    page("account_set_password", visitor="newcomer"),
+    page("workspaces:start", visitor="secured", as_="no_workspace"),
+    page("workspaces:notices", visitor="newcomer", as_="invited"),
+    page("account_logout"),
+    page("account_change_password"),
+    page("account_reauthenticate"),
+    page("mfa_reauthenticate", visitor="secured"),
+    page("account_login", visitor="anonymous"),
+    page("account_signup", visitor="anonymous"),
+    page("account_inactive", visitor="anonymous"),
+    page("account_reset_password", visitor="anonymous"),
+    page("account_reset_password_done", visitor="anonymous"),
+    page(
+        "account_reset_password_from_key", "no user", "no key", visitor="anonymous", as_="link_old"
+    ),
+    page("account_reset_password_from_key", "new user", "new key", visitor="anonymous"),
+    page("account_reset_password_from_key_done", visitor="anonymous"),
+    # What goes wrong.
+    page("workspaces:home", "no slug", status=404, as_="error_404"),
+    page("admin:index", visitor="marketer", status=403, as_="error_403"),
+    # The console.
+    page("workspaces:settings"),
+    page("workspaces:notices"),
+    page("api_docs"),
+    page("journeys:list", "slug"),
+    page("journeys:list", "slug", query="?q=nothing", as_="journeys_list_no_match"),
+    page("journeys:list", "new slug", visitor="starter", as_="journeys_list_first_use"),
+    part("journeys:create", "journeys:list", ("slug",), asking("journeys:create")),
+    page("journeys:editor", *_DRAFT),
+    page("journeys:editor", "slug", "running", as_="journeys_editor_running"),
+    page("journeys:editor", "slug", "listening", as_="journeys_editor_listening"),
+    part("journeys:rename", "journeys:editor", _DRAFT, asking("journeys:rename")),
+    part("journeys:publish", "journeys:editor", _DRAFT, asking("journeys:publish")),
+    part("journeys:panel", "journeys:editor", (*_DRAFT, "step"), PANEL),
+    part("journeys:panel", "journeys:editor", (*_DRAFT, "start"), PANEL, as_="panel_start"),
+    part(
+        "journeys:panel",
+        "journeys:editor",
+        ("slug", "listening", "listening start"),
+        PANEL,
+        as_="panel_event",
+    ),
+    part(
+        "journeys:variable",
+        "journeys:editor",
+        (*_DRAFT, "step"),
+        PANEL,
+        asking("journeys:variable"),
+    ),
+    part("journeys:test", "journeys:editor", (*_DRAFT, "step"), PANEL, TEST),
+    part(
+        "journeys:test_send",
+        "journeys:editor",
+        (*_DRAFT, "step"),
+        PANEL,
+        TEST,
+        Step(
+            "#dialog-wide [type=submit]",
+            (("#dialog-wide [name=typed_id]", "13800000001"),),
+            "#dialog-wide .verdict",
+        ),
+    ),
+    page("journeys:run", *_RUN),
+    page("journeys:deliveries", "slug"),
+    page("journeys:deliveries", "slug", query="?state=dead", as_="deliveries_no_match"),
+    part("journeys:send_again", "journeys:deliveries", ("slug",), asking("journeys:send_again")),
+    page("journeys:why", "slug", "finished", "finished run", "person"),
+    page("journeys:versions", "slug", "running"),
+    part("journeys:stop", "journeys:run", _RUN, asking("journeys:stop")),
+    part(
+        "journeys:person",
+        "journeys:run",
+        _RUN,
+        Step("#person-title ~ form [type=submit]", (("[name=id]", "13800000001"),), ".verdict"),
+    ),
+)
+SET_UP: Final = (
+    page("admin:index"),
+    page("admin:index", visitor="starter", as_="admin_index_first_use"),
+    page("admin:webhooks_webhook_changelist", visitor="starter", as_="webhooks_first_use"),
+    page("admin:identity_audience_changelist", visitor="starter", as_="audiences_first_use"),
+    page("admin:index", visitor="operator", as_="admin_index_operator"),
+    page("admin:app_list", "app"),
+    page("admin:password_change_done"),
+    page("admin:auth_user_password_change", "operator", visitor="operator"),
+    page("admin:workspaces_membership_changelist", query="?q=nobody", as_="admin_no_match"),
+    page("admin:identity_audience_upload", "audience"),
+    page("admin:webhooks_webhook_key", "webhook", "secret"),
+    page("admin:webhooks_webhook_guide", "webhook"),
+    part(
+        "admin:webhooks_webhook_test",
+        "admin:webhooks_webhook_change",
+        ("webhook",),
+        Step("[data-dialog=test]:visible", seen="dialog[open] [type=submit]"),
+    ),
+)
+
+# Django's and allauth's words, of which some have no Chinese; names of headers and keys; and the
+# codes under which the audit trail keeps what was done.
+PARTLY_ENGLISH: Final = re.compile(
+    r"api_docs|.*_guide|.*_history|.*_auditentry_.*|.*_user_.*|.*_group_.*|.*_organization_.*"
+    r"|.*_emailaddress_.*|.*_authenticator_.*|admin_index_operator"
+)
+
+_DRAWN_WITH: Final = "A fragment without text of its own: drawn with the page around it."
+_ORDER: Final = "POST alone: it does something and leads on to a page."
+_REDIRECT: Final = "It leads on to another page."
+NO_PAGE: Final = {
+    "api_events": "The API.",
+    "api_receipts": "The API.",
+    "api_schema": "The API's description, for machines.",
+    "mfa_download_recovery_codes": "A text file.",
+    "admin:webhooks_webhook_guide_markdown": "A text file.",
+    "journeys:export": "A file.",
+    "admin:jsi18n": "A script.",
+    "admin:autocomplete": "JSON for a field.",
+    "admin:login": _REDIRECT,
+    "admin:logout": _REDIRECT,
+    "admin:password_change": _REDIRECT,
+    "workspaces:home": _REDIRECT,
+    "journeys:canvas": _DRAWN_WITH,
+    "journeys:run_numbers": _DRAWN_WITH,
+    "journeys:orders": _DRAWN_WITH,
+    "journeys:preview": _DRAWN_WITH,
+    "journeys:variable_preview": _DRAWN_WITH,
+    "journeys:test_values": _DRAWN_WITH,
+    "admin:webhooks_webhook_preview": _DRAWN_WITH,
+    "admin:identity_audience_count": _DRAWN_WITH,
+    **dict.fromkeys(
+        (
+            "workspaces:language",
+            "workspaces:notices_read",
+            "workspaces:notice_open",
+            "workspaces:invitation_accept",
+            "workspaces:invitation_decline",
+            "journeys:duplicate",
+            "journeys:archive",
+            "journeys:pause",
+            "journeys:resume",
+            "journeys:undo",
+            "journeys:change_start",
+            "journeys:step_add",
+            "journeys:step_paste",
+            "journeys:step_duplicate",
+            "journeys:step_move",
+            "journeys:step_delete",
+            "journeys:variable_insert",
+            "journeys:test_cancel",
+            "admin:webhooks_webhook_key_new",
+            "admin:webhooks_webhook_test_cancel",
+            "admin:webhooks_webhook_grant",
+            "admin:webhooks_webhook_grant_end",
+            "admin:webhooks_webhook_state",
+            "admin:webhooks_webhook_duplicate",
+        ),
+        _ORDER,
+    ),
+}
+
+
+def of_models(shop: Shop) -> Iterator[tuple[Row, str]]:
+    """Return each page of each model in the set-up, with its address."""
+    for model, model_admin in admin.site._registry.items():
+        is_tenants = isinstance(model_admin, ScopedModelAdmin) and model is not Organization
+        visitor = ADMINISTRATOR if is_tenants else "operator"
+        for kind in PAGES_OF_A_MODEL:
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{kind}"
+            arguments = [] if kind in ("changelist", "add") else [quote(_one_of(shop, model).pk)]
+            yield Row(name, visitor=visitor), reverse(name, args=arguments)
+
+
+def _one_of(shop: Shop, model: type[Model]) -> Model:
+    home = shop.scene.workspace
+    found: Model | None
+    if model is User:
+        return shop.administrator
+    if model is Organization:
+        return home.organization
+    rows = model._default_manager.all()
+    model_admin = admin.site.get_model_admin(model)
+    if isinstance(model_admin, ScopedModelAdmin):
+        rows = rows.filter(**{model_admin.workspace_lookup: home.pk})
+    if model is Delivery:
+        rows = rows.exclude(sent_id="")
+    found = rows.first()
+    assert found is not None, f"The shop has no {model._meta.label}."
+    return found
+
+
+def key_of(user: User) -> dict[str, str]:
+    """Return what stands in a new link to set a password."""
+    return {
+        "new user": user_pk_to_url_str(user),
+        "new key": default_token_generator.make_token(user),
+    }

@@ -1,0 +1,340 @@
+"""A shop with work in it, in English or Chinese, so that every page has something to show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import Model
+from django.utils import timezone
+
+from identity.models import MappingConflict
+from journeys import publishing, runner, runs
+from journeys.components.webhook import WebhookConfig
+from journeys.models import Journey, Run
+from tests.factories import PASSWORD, make_operator, make_user
+from tests.journeys.factories import NICKNAME, Scene, grant, make_purchase, make_scene
+from tests.webhooks.factories import make_administrator, make_choice_list, make_workspace
+from webhooks import engine, keys, registering
+from webhooks.choices import SecretKind
+from webhooks.models import Delivery, Message, Plan, Receipt, Redelivery, TestSend
+from webhooks.receiver import Receiver
+from webhooks.receiver.server import Options
+from workspaces import api_keys, member_groups, members
+from workspaces.choices import Language, Preset, Scope
+from workspaces.models import User
+
+CROWD: Final = 23_570
+CHINESE: Final[Mapping[str, str]] = {
+    "Lakeside Retail": "湖畔零售",
+    "Member marketing": "会员营销",
+    "Members with a purchase": "有过购买的会员",
+    "Online shop": "网上商城",
+    "Wang Lei": "王磊",
+    "Li Mei": "李梅",
+    "Operator": "运维",
+    "New brand": "新品牌",
+    "CRM coupons": "CRM 优惠券",
+    "Content": "内容",
+    "Coupon worth": "优惠券金额",
+    "Discount activity at {content}": "优惠活动：{content}",
+    "Dear ${name} Hello": "亲爱的 ${name}，您好",
+    "Customer": "会员",
+    "Mobile": "手机号",
+    "E-mail": "邮箱",
+    "Nickname": "昵称",
+    "Orders": "订单数",
+    "Purchase": "购买",
+    "Zhang San": "张三",
+    "Channels": "渠道",
+    "Branch team": "分店小组",
+    "Shop system": "商城系统",
+    "Send the coupon": "发送优惠券",
+    "Thanks after a purchase": "购买后致谢",
+    "Autumn greetings": "秋日问候",
+    "Call about open baskets": "未结账提醒",
+    "Coupon for the holidays": "假日优惠券",
+    "Spring coupons": "春季优惠券",
+    "Administrator": "管理员",
+    "Marketer": "营销人员",
+    "Analyst": "分析师",
+    "Developer": "开发人员",
+}
+# Codes that somebody gave, which stand in every language.
+CODES: Final = frozenset(
+    {"amount", "crm", "events", "example", "lakeside", "members", "nobody", "nothing", "purchase"}
+    | {
+        "App",
+        "Dear",
+        "Hello",
+        "Zhang",
+        "Sms",
+        "Welcome",
+        "auto",
+        "nickname",
+        "orders",
+        "read",
+        "san",
+        "shop",
+        "write",
+    }
+)
+
+
+@dataclass
+class Shop:
+    scene: Scene
+    language: str
+    administrator: User
+    operator: User
+    newcomer: User
+    starter: User
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def word(self, english: str) -> str:
+        return CHINESE[english] if self.language == Language.CHINESE else english
+
+
+def make_shop(receiver: Receiver, language: str) -> Shop:
+    """The receiver answers at once; the outside may be reached nowhere else."""
+    scene = make_scene(url=receiver.url("/coupons"))
+    empty = make_workspace(name="New brand", slug="new")
+    secrets = keys.signing_secrets(scene.webhook, now=timezone.now())
+    receiver.configure({"/coupons": Options(secrets=secrets)})
+    administrator = make_administrator(scene.workspace, email="wang.lei@example.com")
+    shop = Shop(
+        scene,
+        language,
+        administrator,
+        operator=make_operator(email="operator@example.com"),
+        newcomer=make_user(email="newcomer@example.com", password=None),
+        starter=make_administrator(empty, email="starter@example.com"),
+    )
+    grant(administrator, scene.webhook)
+    _name_everything(shop)
+    _make_records(shop)
+    _make_journeys(shop)
+    administrator.set_password(PASSWORD)
+    administrator.save()
+    User.objects.update(language=language)
+    return shop
+
+
+def _name_everything(shop: Shop) -> None:
+    scene, word = shop.scene, shop.word
+    source = scene.source
+    _set(scene.workspace.organization, name=word("Lakeside Retail"), slug="lakeside")
+    _set(scene.workspace, name=word("Member marketing"), slug="members", time_zone="Asia/Shanghai")
+    _set(scene.audience, name=word("Members with a purchase"))
+    _set(source, name=word("Online shop"))
+    _set(scene.mobile, name=word("Mobile"))
+    _set(scene.email, name=word("E-mail"))
+    _set(scene.member, name=word("Li Mei"), email="li.mei@example.com")
+    _set(shop.administrator, name=word("Wang Lei"))
+    _set(shop.starter, name=word("Li Mei"))
+    empty = shop.starter.memberships.get().workspace
+    _set(empty, name=word("New brand"))
+    _set(empty.organization, name=word("Lakeside Retail") + " 2")
+    _set(shop.newcomer, name=word("Zhang San"))
+    _set(shop.operator, name=word("Operator"))
+    _set(scene.webhook, name=word("CRM coupons"))
+    _set(scene.webhook.parameters.get(), display_name=word("Content"))
+    registering.settle(webhook=scene.webhook, actor=None, now=timezone.now())
+    _set(scene.workspace.tags.get(code="nickname"), name=word("Nickname"))
+    _set(scene.workspace.tags.get(code="orders"), name=word("Orders"))
+    _set(scene.people[0], tags={"nickname": word("Zhang San"), "orders": 3})
+    for preset in Preset:
+        _set(scene.workspace.roles.get(preset=preset), name=word(preset.value.title()))
+
+
+def _make_records(shop: Shop) -> None:
+    """Make one of everything that the set-up lists."""
+    scene, now = shop.scene, timezone.now()
+    home = scene.workspace
+    make_choice_list(home, "sms", "app", name=shop.word("Channels"))
+    member_groups.create_group(
+        workspace=home, name=shop.word("Branch team"), actor=shop.administrator
+    )
+    members.add_member(workspace=home, email=shop.newcomer.email, actor=shop.administrator, now=now)
+    api_keys.create(
+        workspace=home, name=shop.word("Shop system"), scopes=[*Scope], actor=shop.administrator
+    )
+    MappingConflict.objects.create(
+        workspace=home,
+        id_type=scene.email,
+        decided_by=scene.mobile,
+        values=["san@example.com", "si@example.com"],
+        kept=scene.people[0],
+        other=scene.people[1],
+        data_source=scene.source,
+        detected_at=now,
+    )
+    Redelivery.objects.create(
+        workspace=home, ordered_at=now, selection={}, total=12, done=12, finished_at=now
+    )
+    secret, _clear = keys.make(
+        webhook=scene.webhook, kind=SecretKind.AES, actor=shop.administrator, now=now, given=""
+    )
+    shop.values |= {
+        "slug": home.slug,
+        "no slug": "nowhere",
+        "new slug": "new",
+        "no user": "0",
+        "no key": "abc-def",
+        "app": "webhooks",
+        "audience": scene.audience.pk,
+        "webhook": scene.webhook.pk,
+        "secret": secret.pk,
+        "operator": shop.operator.pk,
+    }
+
+
+def _make_journeys(shop: Shop) -> None:
+    """A draft, and journeys that are listening, under way, paused, finished."""
+    scene, word = shop.scene, shop.word
+    purchase = make_purchase(scene)
+    _set(purchase, name=word("Purchase"))
+    listening = scene.event_journey(purchase, steps=[_step(shop)])
+    publish(shop, listening, "Thanks after a purchase")
+    finished = publish(shop, scene.journey(steps=[_step(shop)]), "Autumn greetings")
+    send_everything()
+    assert Run.objects.get(pk=finished.pk).state == "finished"
+    delivery = Delivery.objects.filter(workspace=scene.workspace).first()
+    assert delivery is not None
+    Receipt.objects.create(
+        webhook=scene.webhook,
+        delivery_id=delivery.pk,
+        code="read",
+        occurred_at=timezone.now(),
+        received_at=timezone.now(),
+    )
+    Message.objects.create(
+        id="msg_1",
+        chunk_id=delivery.chunk_id,
+        delivery_ids=[delivery.pk],
+        positions=[delivery.position],
+        body=b"",
+        due_at=timezone.now(),
+        workspace=scene.workspace,
+        webhook=scene.webhook,
+        plan=delivery.plan,
+        day=delivery.day,
+    )
+    paused = publish(shop, scene.journey(steps=[_step(shop)]), "Call about open baskets")
+    make_crowd(scene)
+    half_way(paused)
+    runs.pause(journey=paused.journey, user=scene.member, now=timezone.now())
+    running = publish(shop, scene.journey(steps=[_step(shop)]), "Coupon for the holidays")
+    half_way(running)
+    draft = _named(shop, scene.journey(steps=[_step(shop)]), "Spring coupons")
+    _tested(scene, draft)
+    shop.values |= {
+        "draft": draft.pk,
+        "start": draft.draft["start"]["key"],
+        "step": draft.draft["steps"][0]["key"],
+        "listening": listening.pk,
+        "listening start": listening.draft["start"]["key"],
+        "running": running.journey.pk,
+        "run": running.pk,
+        "finished": finished.journey.pk,
+        "finished run": finished.pk,
+        "person": scene.people[0].pk,
+    }
+
+
+def _step(shop: Shop) -> dict[str, Any]:
+    return shop.scene.config(
+        values={"content": shop.word("Dear ${name} Hello")},
+        variables={"content": (replace(NICKNAME, default=shop.word("Customer")),)},
+    )
+
+
+def publish(shop: Shop, journey: Journey, name: str) -> Run:
+    _named(shop, journey, name)
+    return publishing.publish(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=shop.scene.member,
+        now=timezone.now(),
+    ).run
+
+
+def send_everything() -> None:
+    """Do what planner and sender do, until everybody has got it."""
+    runner.sweep(now=timezone.now())
+    engine.drain(seconds=10)
+    runner.sweep(now=timezone.now())
+
+
+def _named(shop: Shop, journey: Journey, name: str) -> Journey:
+    """Give a journey and its step names that a marketer would give."""
+    journey.draft["steps"][0]["name"] = shop.word("Send the coupon")
+    _set(journey, name=shop.word(name))
+    return journey
+
+
+def _set(thing: Model, **fields: object) -> None:
+    for name, value in fields.items():
+        setattr(thing, name, value)
+    thing.save()
+
+
+def make_crowd(scene: Scene) -> None:
+    """Make a shop's customers: 93 in 100 have a mobile number, 82 in 100 a nickname."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH made AS ("
+            "  INSERT INTO identity_profile (workspace_id, tags, tag_times, created_at)"
+            "  SELECT %s, CASE WHEN n %% 100 < 82 THEN jsonb_build_object('nickname', 'P' || n)"
+            "    ELSE '{}' END, '{}', now() FROM generate_series(1, %s) n RETURNING qaid"
+            "), inside AS ("
+            "  INSERT INTO identity_audiencemember (audience_id, profile_id)"
+            "  SELECT %s, qaid FROM made"
+            ") INSERT INTO identity_identifier"
+            "  (profile_id, id_type_id, value, data_source_id, first_seen, last_seen)"
+            " SELECT qaid, %s, '139' || lpad(qaid::text, 8, '0'), %s, now(), now()"
+            " FROM made WHERE qaid %% 100 < 93",
+            [
+                scene.workspace.pk,
+                CROWD - len(scene.people),
+                scene.audience.pk,
+                scene.mobile.pk,
+                scene.source.pk,
+            ],
+        )
+
+
+def half_way(run: Run) -> None:
+    """Let three of five chunks be done: with defaults, people skipped, a few failed."""
+    while run.state != "running":
+        runner.sweep(now=timezone.now())
+        run.refresh_from_db()
+    plan = Plan.objects.get(run_id=run.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE webhooks_chunk SET queued = 0, unsent = 0, dead = number %% 2,"
+            " skipped = size * 7 / 100, delivered = size - size * 7 / 100 - number %% 2,"
+            " tallies = jsonb_build_object('skipped:no_id', size * 7 / 100,"
+            "   'dead:rejected', number %% 2, 'default:content:name', size * 17 / 100)"
+            " WHERE plan_id = %s AND number %% 5 < 3",
+            [plan.pk],
+        )
+    Run.objects.filter(pk=run.pk).update(started_at=timezone.now() - timedelta(seconds=41))
+
+
+def _tested(scene: Scene, journey: Journey) -> None:
+    """Let the step have been tested as it is."""
+    step = journey.draft["steps"][0]
+    TestSend.objects.create(
+        workspace=scene.workspace,
+        webhook=scene.webhook,
+        revision=scene.webhook.revision,
+        step_key=step["key"],
+        fingerprint=WebhookConfig.from_json(step["config"]).fingerprint,
+        sent_by=scene.member,
+        sent_at=timezone.now(),
+        accepted=True,
+        status_code=200,
+        duration_ms=84,
+    )
