@@ -77,6 +77,14 @@ def receiver(tmp_path: Path) -> Iterator[ReceiverProcess]:
     process.kill()
 
 
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[ReceiverProcess]:
+    process = ReceiverProcess(tmp_path, "--mode", "slow", "--delay-ms", "100")
+    process.start()
+    yield process
+    process.kill()
+
+
 def compare(scene: Scene, receiver: ReceiverProcess, *, poisoned: int = 0) -> Counter[str]:
     """Hold what the receiver wrote against our tables; return how often each person was accepted.
 
@@ -243,9 +251,7 @@ def test_paused_and_resumed_between_two_processes(receiver: ReceiverProcess) -> 
     assert max(compare(scene, receiver).values()) == 1
 
 
-def test_all_sending_stopped_ends_within_five_seconds(tmp_path: Path) -> None:
-    slow = ReceiverProcess(tmp_path, "--mode", "slow", "--delay-ms", "100")
-    slow.start()
+def test_all_sending_stopped_ends_within_five_seconds(slow: ReceiverProcess) -> None:
     scene = make_scene(slow.url(), people=800, concurrency=8, timeout_seconds=2)
     scene.submit(size=800)  # All of it is in the sender's hands already.
     with SenderProcess():
@@ -261,7 +267,6 @@ def test_all_sending_stopped_ends_within_five_seconds(tmp_path: Path) -> None:
 
         tenants.resume_sending(workspace=scene.workspace, actor=None)
         wait_until(lambda: is_done(scene), seconds=90)
-    slow.kill()
     assert max(compare(scene, slow).values()) == 1
 
 
