@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from journeys import components, context, uses
 from journeys.definition import Document, Step
-from journeys.models import DraftChange, Journey
+from journeys.models import DraftChange, Journey, JourneyVersion
 from webhooks import grants
 from webhooks.models import Webhook
 from workspaces import audit, permissions
@@ -305,6 +305,23 @@ def undo(*, journey: Journey, revision: int, user: User, now: datetime) -> Writt
         now,
         name=before.name,
         check=brought_back,
+    )
+
+
+def restore(
+    *, journey: Journey, revision: int, user: User, version: JourneyVersion, now: datetime
+) -> Written:
+    """Put a published version into the draft; ``undo`` brings back what stood there.
+
+    Raises:
+        StaleDraft: somebody else wrote meanwhile.
+        PermissionDenied: a right is missing, or a gate of a webhook that comes back.
+    """
+    document = Document.from_json(version.document)
+    current = Document.from_json(journey.draft)
+    brought_back = [step for step in document if step != current.step(step.key)]
+    return _write(
+        journey, revision, user, "restored", lambda _: document, None, now, check=brought_back
     )
 
 

@@ -26,6 +26,11 @@ urlpatterns = [
     path("w/<slug:slug>/journeys/<int:pk>/resume/", runs.resume, name="resume"),
     path("w/<slug:slug>/journeys/<int:pk>/stop/", runs.stop, name="stop"),
     path("w/<slug:slug>/journeys/<int:pk>/versions/", versions.versions, name="versions"),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/versions/<int:number>/restore/",
+        versions.restore,
+        name="version_restore",
+    ),
     path("w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/", runs.run, name="run"),
     path(
         "w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/numbers/",

@@ -79,6 +79,7 @@ DELIVERIES: Final = (200, 200, 200, 403, 200, 404, 302)
 DELIVERIES_POST: Final = (302, 302, 302, 403, 302, 404, 302)
 EDIT: Final = (200, 200, 200, 200, 403, 404, 302)
 EDIT_REFUSED: Final = (422, 422, 422, 422, 403, 404, 302)
+EDIT_STALE: Final = (409, 409, 409, 409, 403, 404, 302)
 EDIT_NOTHING: Final = (404, 404, 404, 404, 403, 404, 302)
 
 
@@ -164,6 +165,7 @@ MATRIX: Final = (
     get("journeys:stop", EDIT, "slug", "journey"),
     post("journeys:stop", EDIT_REFUSED, "slug", "journey"),
     get("journeys:versions", MEMBERS, "slug", "journey"),
+    post("journeys:version_restore", EDIT_STALE, "slug", "journey", "version"),
     get("journeys:run", MEMBERS, "slug", "journey", "run"),
     get("journeys:run_numbers", MEMBERS, "slug", "journey", "run"),
     post("journeys:person", (422, 422, 422, 403, 422, 404, 302), "slug", "journey", "run"),
@@ -300,6 +302,7 @@ def _values(home: Workspace, visitors: dict[str, User | None]) -> dict[str, Any]
     return {
         "journey": journey.pk,
         "run": run.pk,
+        "version": version.number,
         "person": audience.members.values_list("profile", flat=True)[0],
         "step": step.key,
         "revision": journey.draft_revision,

@@ -1,19 +1,26 @@
 """The versions of a journey: who published what and when, and what differs from the one before."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from journeys import components, forms, listing
+from journeys import components, drafts, forms, listing
 from journeys.definition import Document, Step
-from journeys.drafts import differences
+from journeys.drafts import StaleDraft, differences
 from journeys.models import Journey
 from journeys.views.access import get_journey, may
+from journeys.views.answers import go_to, refused
 from workspaces.points import Point
+from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 SHOWN: Final = 50
@@ -37,10 +44,41 @@ def versions(request: WorkspaceRequest, pk: int) -> HttpResponse:
     return render(request, "journeys/versions.html", shown)
 
 
+@require_POST
+@workspace_view(Point.AUTOMATED_MARKETING)
+def restore(request: WorkspaceRequest, pk: int, number: int) -> HttpResponse:
+    """Put a version into the draft and show it there, with Undo."""
+    journey = get_journey(request, pk)
+    version = get_object_or_404(journey.versions, number=number)
+    revision = whole(request.POST.get("revision"))
+    try:
+        written = drafts.restore(
+            journey=journey,
+            revision=-1 if revision is None else revision,
+            user=request.user,
+            version=version,
+            now=timezone.now(),
+        )
+    except StaleDraft as stale:
+        return refused(stale.message, status=409)
+    except PermissionDenied as denied:
+        return refused(str(denied), status=403)
+    except ValidationError as error:
+        return refused(" ".join(error.messages), status=422)
+    address = [request.workspace.slug, journey.pk]
+    messages.success(
+        request,
+        _("Version %(number)d stands in the draft.") % {"number": number},
+        extra_tags=reverse("journeys:undo", args=[*address, written.revision]),
+    )
+    return go_to(request, reverse("journeys:editor", args=address))
+
+
 def _history(journey: Journey) -> dict[str, Any]:
     found = list(
         journey.versions.select_related("published_by").prefetch_related("runs")[: SHOWN + 1]
     )
+    draft = Document.from_json(journey.draft)
     documents = [Document.from_json(version.document) for version in found]
     runs = [run.pk for version in found for run in version.runs.all()]
     accepted = listing.accepted(runs)
@@ -48,11 +86,11 @@ def _history(journey: Journey) -> dict[str, Any]:
         {
             "version": version,
             "changes": compare(older, document) if older else [],
+            "is_draft": document == draft,
             "runs": [{"run": run, "accepted": accepted.get(run.pk)} for run in version.runs.all()],
         }
         for version, document, older in zip(found, documents, [*documents[1:], None], strict=True)
     ]
-    draft = Document.from_json(journey.draft)
     return {
         "versions": rows[:SHOWN],
         "is_cut": len(rows) > SHOWN,
@@ -60,24 +98,53 @@ def _history(journey: Journey) -> dict[str, Any]:
     }
 
 
-def compare(before: Document, after: Document) -> list[str]:
-    """Return what was changed from one document to another, one sentence a step."""
+class Value(NamedTuple):
+    """What one field held before and holds after, where both can be read."""
+
+    field: str
+    before: str
+    after: str
+
+
+class Change(NamedTuple):
+    """One sentence a step, and the values behind it for whoever opens them."""
+
+    sentence: str
+    values: Sequence[Value] = ()
+
+
+def compare(before: Document, after: Document) -> list[Change]:
+    """Return what was changed from one document to another."""
     old = {step.key: step for step in before}
     new = {step.key: step for step in after}
     found = []
     for step in after:
         if step.key not in old:
-            found.append(_("“%(step)s” is new.") % {"step": _name(step)})
+            found.append(Change(_("“%(step)s” is new.") % {"step": _name(step)}))
         elif fields := _fields(old[step.key], step):
             shown = {"step": _name(step), "fields": ", ".join(fields)}
-            found.append(_("“%(step)s” is changed: %(fields)s.") % shown)
+            sentence = _("“%(step)s” is changed: %(fields)s.") % shown
+            found.append(Change(sentence, _values(old[step.key], step)))
     found += [
-        _("“%(step)s” is gone.") % {"step": _name(step)} for step in before if step.key not in new
+        Change(_("“%(step)s” is gone.") % {"step": _name(step)})
+        for step in before
+        if step.key not in new
     ]
     kept_before = [step.key for step in before.steps if step.key in new]
     kept_after = [step.key for step in after.steps if step.key in old]
     if kept_before != kept_after:
-        found.append(_("The steps stand in another order."))
+        found.append(Change(_("The steps stand in another order.")))
+    return found
+
+
+def _values(before: Step, after: Step) -> list[Value]:
+    """Return the typed texts that differ: the name and the parameters' values."""
+    found = []
+    for place, (old, new) in differences(before, after.name, after.config).items():
+        kind, _colon, parameter = place.partition(":")
+        if place == "name" or kind == "parameter":
+            label = parameter or str(forms.of(after).base_fields["name"].label)
+            found.append(Value(label, str(old or ""), str(new or "")))
     return found
 
 

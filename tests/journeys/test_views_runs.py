@@ -404,6 +404,47 @@ def test_the_versions_say_what_was_changed(member: Client, scene: Scene) -> None
     assert "Changed in the draft since" not in published
     assert "Version 2" in published
     assert "“Greeting” is changed: Step name, Variables, content" in published
+    assert "<del>Dear ${name} Hello</del> → <ins>Hello</ins>" in published
+
+
+def test_a_version_goes_back_into_the_draft_and_undo_takes_it_out(
+    member: Client, scene: Scene
+) -> None:
+    journey = scene.journey()
+    publish(scene, journey)
+    scene.rename_step(journey, "Greeting")
+    changed = dict(journey.draft)
+    where = url("version_restore", journey, 1)
+
+    stale = member.post(where, {"revision": journey.draft_revision - 1}, headers=HTMX)
+    answer = member.post(where, {"revision": journey.draft_revision}, headers=HTMX)
+
+    assert stale.status_code == 409
+    assert answer.headers["HX-Redirect"] == url("editor", journey)
+    journey.refresh_from_db()
+    assert journey.draft == journey.versions.get().document
+    undo = url("undo", journey, journey.draft_revision)
+    assert undo in member.get(url("editor", journey)).content.decode()
+    member.post(undo, headers=HTMX)
+    journey.refresh_from_db()
+    assert journey.draft == changed
+    assert member.post(url("version_restore", journey, 7), {"revision": "0"}).status_code == 404
+
+
+def test_a_version_whose_webhook_may_not_be_used_does_not_come_back(
+    member: Client, scene: Scene
+) -> None:
+    journey = scene.journey()
+    publish(scene, journey)
+    scene.rename_step(journey, "Greeting")
+    MemberGrant.objects.filter(user=scene.member).delete()
+
+    answer = member.post(
+        url("version_restore", journey, 1), {"revision": journey.draft_revision}, headers=HTMX
+    )
+
+    assert answer.status_code == 403
+    assert "The usage permission for this webhook is missing." in answer.content.decode()
 
 
 @pytest.mark.parametrize(
