@@ -142,7 +142,7 @@ def test_rows_are_chosen_before_something_is_done_with_them(page: Page, setting:
     page.locator("input.action-select").first.check()
 
     expect(page.get_by_role("button", name="Run")).to_be_visible()
-    expect(page.locator(".action-counter")).to_have_text("1 of 100 selected")
+    expect(page.locator(".action-counter")).to_have_text("1 of 50 selected")
 
 
 def test_a_row_of_a_list_leads_to_its_record(page: Page, setting: Setting) -> None:
