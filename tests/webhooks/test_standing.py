@@ -1,4 +1,4 @@
-"""The people behind a run's numbers: as many as the number says, each once, whatever their state."""
+"""The people behind a run's numbers: as many as the number says, each once, in any state."""
 
 from collections.abc import Iterator
 from datetime import timedelta
