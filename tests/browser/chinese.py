@@ -18,7 +18,8 @@ ALLOWED: Final = frozenset(
         """,
     )
 )
-FORMAL: Final = r"import_audience|(?:key|dlv|msg)_\w+|\$?\{[^}]*\}|\S+@\S+|https?://\S+|x-qa-\S*"
+# Codes and addresses; an ID may be broken where its first part ends.
+FORMAL: Final = r"import_audience|(?:key|dlv|msg)_\s*\S+|\$?\{[^}]*\}|\S+@\S+|https?://\S+|x-qa-\S*"
 # The text that can be seen, and the names that are spoken instead of one.
 READ: Final = """
 () => {

@@ -67,6 +67,8 @@ CODES: Final = frozenset(
     | {
         "App",
         "Dear",
+        "Nobody",
+        "San",
         "Hello",
         "Zhang",
         "Sms",
