@@ -40,6 +40,10 @@ class Checklist(NamedTuple):
         return sum(step.is_done for step in self.items)
 
     @property
+    def has_published(self) -> bool:
+        return self.items[-1].is_done
+
+    @property
     def is_done(self) -> bool:
         return self.done == self.total
 

@@ -12,12 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from journeys import drafts, listing
+from journeys import checklist, drafts, listing
+from journeys.checklist import Checklist
 from journeys.choices import JourneyState
 from journeys.drafts import StaleDraft
 from journeys.forms.journeys import CreateForm, NameForm
 from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused, show_again
+from workspaces import current
 from workspaces.points import Point
 from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
@@ -46,10 +48,21 @@ def journey_list(request: WorkspaceRequest) -> HttpResponse:
         "state": state,
         "sort": sort,
         "is_first_use": not totals and not words,
+        "steps": _first_steps(request),
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "under_way": UNDER_WAY,
     }
     return render(request, "journeys/list.html", shown)
+
+
+def _first_steps(request: WorkspaceRequest) -> Checklist | None:
+    """Return what is to do before the first journey is published; None from then on."""
+    found = checklist.of(
+        workspace=request.workspace,
+        points=current.rights(request).points.get(request.workspace.pk, ()),
+        now=timezone.now(),
+    )
+    return None if found.has_published else found
 
 
 def _segments(totals: dict[str, int], state: str) -> list[dict[str, object]]:

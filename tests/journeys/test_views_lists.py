@@ -59,6 +59,22 @@ def test_before_the_first_journey_the_list_teaches(member: Client, scene: Scene)
     assert "Send a test to yourself, then publish." in shown
 
 
+def test_the_first_steps_stand_above_the_list_until_a_journey_is_published(
+    member: Client, scene: Scene
+) -> None:
+    journey = scene.journey()
+
+    before = member.get(of(scene)).content.decode()
+    publishing.publish(
+        journey=journey, revision=journey.draft_revision, user=scene.member, now=timezone.now()
+    )
+    after = member.get(of(scene)).content.decode()
+
+    assert "First steps" in before
+    assert "4 of 7 done" in before
+    assert "First steps" not in after
+
+
 def test_a_row_says_what_a_marketer_asks_first(member: Client, scene: Scene) -> None:
     journey = scene.journey()
     publishing.publish(
