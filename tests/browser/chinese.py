@@ -45,7 +45,6 @@ READ: Final = """
 def foreign_words(page: Page, *, names: frozenset[str] = frozenset()) -> set[str]:
     """Return the English words that can be read or heard on the page."""
     texts = "\n".join(page.evaluate(READ))
-    texts = re.sub(r"import_audience|\$?\{[^}]*\}|\S+@\S+|https?://\S+|x-qa-\S*", "", texts)
-    return (
-        set(re.findall(r"[A-Za-z][A-Za-z0-9]+", texts)) - ALLOWED - names - {settings.PRODUCT_NAME}
-    )
+    texts = re.sub(FORMAL, "", texts)
+    allowed = ALLOWED | names | {settings.PRODUCT_NAME}
+    return set(re.findall(r"[A-Za-z][A-Za-z0-9]+", texts)) - allowed
