@@ -18,7 +18,10 @@ from webhooks.plans import PlanCache
 PAGE: Final = 50
 # A filter that finds little is answered with a short page and the place to go on from.
 CHUNKS_AT_MOST: Final = 400
+# Most pages are full after one; a rare state takes many.
+_CHUNKS_AT_FIRST: Final = 2
 _CHUNKS_AT_ONCE: Final = 20
+_PEOPLE_AT_ONCE: Final = 100
 _BITS: Final = 0x7F
 _STATES: Final = {
     StateByte.WAITING: DeliveryState.QUEUED,
@@ -99,18 +102,19 @@ _LAST: Final = Place(2**63 - 1, 2**63 - 1, -1)
 def page(wanted: Wanted, *, after: Place | None = None, limit: int = PAGE) -> Page:
     """Return the next people, the newest run and chunk first."""
     reader, found = _Reader(wanted), Page()
-    place, opened = after or _LAST, 0
+    place, opened, limit_of_chunks = after or _LAST, 0, _CHUNKS_AT_FIRST
     while opened < CHUNKS_AT_MOST:
-        chunks = reader.chunks(place)
+        chunks = reader.chunks(place, limit_of_chunks)
         for chunk in chunks:
             is_same = (chunk.plan_id, chunk.number) == (place.plan_id, place.number)
-            found.people += reader.people(chunk, place.position + 1 if is_same else 0)
-            if len(found.people) > limit:
-                found.people = found.people[:limit]
-                found.following = found.people[-1].place
-                return found
-        if len(chunks) < _CHUNKS_AT_ONCE:
+            for person in reader.people(chunk, place.position + 1 if is_same else 0):
+                if len(found.people) == limit:
+                    found.following = found.people[-1].place
+                    return found
+                found.people.append(person)
+        if len(chunks) < limit_of_chunks:
             return found
+        limit_of_chunks = _CHUNKS_AT_ONCE
         opened += len(chunks)
         place = Place(chunks[-1].plan_id, chunks[-1].number, len(chunks[-1].qaids))
     found.following = place
@@ -134,35 +138,46 @@ class _Reader:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._plans = PlanCache()
+        # A reason names its state too, so that nobody else's row is looked up.
+        counted_as = wanted.tally.partition(":")[0]
+        self._state = wanted.state or (
+            DeliveryState(counted_as) if counted_as in DeliveryState else None
+        )
 
-    def chunks(self, place: Place) -> list[_Chunk]:
+    def chunks(self, place: Place, limit: int) -> list[_Chunk]:
         wanted = self._wanted
-        counted = f"AND {wanted.state.value} > 0" if wanted.state else ""
+        counted = f"AND {self._state.value} > 0" if self._state else ""
         values: dict[str, Any] = {
             "plans": list(wanted.plan_ids),
             "plan": place.plan_id,
             "number": place.number,
             "tally": wanted.tally,
             "qaids": list(wanted.qaids) or None,
-            "limit": _CHUNKS_AT_ONCE,
+            "limit": limit,
         }
         with connection.cursor() as cursor:
             cursor.execute(_CHUNKS.format(counted=counted), values)
             return [_Chunk(*row) for row in cursor.fetchall()]
 
-    def people(self, chunk: _Chunk, begins: int) -> list[Person]:
+    def people(self, chunk: _Chunk, begins: int) -> Iterator[Person]:
         wanted = self._wanted
         states = [_STATES[StateByte(byte & _BITS)] for byte in bytes(chunk.states)]
         positions = [
             position
             for position, qaid in enumerate(chunk.qaids)
             if position >= begins
-            and (wanted.state is None or states[position] == wanted.state)
+            and (self._state is None or states[position] == self._state)
             and (not wanted.qaids or qaid in wanted.qaids)
         ]
+        for first in range(0, len(positions), _PEOPLE_AT_ONCE):
+            yield from self._some(chunk, states, positions[first : first + _PEOPLE_AT_ONCE])
+
+    def _some(
+        self, chunk: _Chunk, states: Sequence[DeliveryState], positions: Sequence[int]
+    ) -> Iterator[Person]:
+        wanted = self._wanted
         ids = self._ids(chunk, positions)
         rows = self._rows(chunk, ids)
-        found = []
         for position, delivery_id in zip(positions, ids, strict=True):
             delivery, state = rows.get(delivery_id), states[position]
             if wanted.tally and delivery is None and not _ended_whole(state, wanted.tally):
@@ -171,10 +186,9 @@ class _Reader:
             if (wanted.since and at < wanted.since) or (wanted.until and at >= wanted.until):
                 continue
             place = Place(chunk.plan_id, chunk.number, position)
-            found.append(Person(place, chunk.qaids[position], state, at, delivery_id, delivery))
-        return found
+            yield Person(place, chunk.qaids[position], state, at, delivery_id, delivery)
 
-    def _ids(self, chunk: _Chunk, positions: list[int]) -> list[str]:
+    def _ids(self, chunk: _Chunk, positions: Sequence[int]) -> list[str]:
         making = self._plans.get(chunk.plan_id).delivery_ids(chunk.day)
         qaids = [chunk.qaids[position] for position in positions]
         if chunk.events is None:
