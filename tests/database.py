@@ -18,7 +18,7 @@ from django.db import connection
 from psycopg2 import sql
 
 from qa_webhook import database_roles
-from qa_webhook.scratch import connected_to, execute, owner_session
+from qa_webhook.scratch import connected_to, drop, execute, owner_session
 
 PREFIX: Final = "test_qa_"
 TEMPLATE_PREFIX: Final = "template_qa_"
@@ -53,12 +53,12 @@ def throw_away(name: str) -> Iterator[None]:
             yield
     finally:
         with owner_session() as cursor:
-            execute(cursor, "DROP DATABASE {} WITH (FORCE)", name)
+            drop(cursor, name)
 
 
 def _make_template(cursor: psycopg2.extensions.cursor, template: str) -> None:
     draft = f"{template}_draft"
-    execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", draft)
+    drop(cursor, draft)
     connection.settings_dict["TEST"]["NAME"] = draft
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     runtime = settings.DATABASE_ROLES["runtime"]["USER"]
@@ -73,7 +73,7 @@ def _make_template(cursor: psycopg2.extensions.cursor, template: str) -> None:
     connection.close()
     for old in _databases(cursor, TEMPLATE_PREFIX):
         if old != draft:
-            execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", old)
+            drop(cursor, old)
     execute(cursor, "ALTER DATABASE {} RENAME TO {}", draft, template)
 
 
@@ -82,7 +82,7 @@ def _drop_abandoned(cursor: psycopg2.extensions.cursor) -> None:
     for name in _databases(cursor, PREFIX):
         pid = name.removeprefix(PREFIX).split("_", 1)[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            execute(cursor, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+            drop(cursor, name)
 
 
 def _databases(cursor: psycopg2.extensions.cursor, prefix: str) -> list[str]:
