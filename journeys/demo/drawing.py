@@ -1,7 +1,7 @@
-"""The demo's two journeys, drawn and published as its marketer would."""
+"""The main job's two journeys, drawn and published as the demo's marketer would."""
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from identity.models import IdType
@@ -17,6 +17,12 @@ from webhooks.rendering import EmptyRule, Source, Variable
 
 AUDIENCE_JOURNEY: Final = "Coupon for all customers"
 EVENT_JOURNEY: Final = "Call after a purchase of 50 dollars or more"
+
+
+class Start(NamedTuple):
+    component: str
+    name: str
+    config: dict[str, Any]
 
 
 def coupons(tenant: Tenant, webhooks: dict[str, Webhook], *, now: datetime) -> Run:
@@ -35,10 +41,16 @@ def coupons(tenant: Tenant, webhooks: dict[str, Webhook], *, now: datetime) -> R
             "valid until": (now + timedelta(days=30)).date().isoformat(),
         },
         variables={"parameter 1 character": (nickname, orders)},
-        id_type=_id_type(tenant, CUSTOMER_ID).pk,
+        id_type=id_type(tenant, CUSTOMER_ID).pk,
     )
-    config = AudienceConfig(audiences=(audience.pk,))
-    return _publish(tenant, AUDIENCE_JOURNEY, "audience", config.to_json(), step, now)
+    journey = draw(
+        tenant,
+        AUDIENCE_JOURNEY,
+        start=Start("audience", people.EVERYBODY, AudienceConfig((audience.pk,)).to_json()),
+        step=("Send the coupon", step),
+        now=now,
+    )
+    return publish(tenant, journey, now=now)
 
 
 def calls(tenant: Tenant, webhooks: dict[str, Webhook], *, now: datetime) -> Run:
@@ -52,58 +64,62 @@ def calls(tenant: Tenant, webhooks: dict[str, Webhook], *, now: datetime) -> Run
         webhook=webhooks[targets.CALLS].pk,
         values={"note": "Call ${name}, who bought for ${Amount} dollars", "queue": "service"},
         variables={"note": (nickname, amount)},
-        id_type=_id_type(tenant, "MOBILE").pk,
+        id_type=id_type(tenant, "MOBILE").pk,
     )
     config = EventConfig(
         event_type=purchase.pk,
         conditions=(Condition(attribute="dollars", op="at_least", value=50),),
     )
-    return _publish(tenant, EVENT_JOURNEY, "event", config.to_json(), step, now)
-
-
-def _publish(
-    tenant: Tenant,
-    name: str,
-    start: str,
-    start_config: dict[str, Any],
-    step: WebhookConfig,
-    now: datetime,
-) -> Run:
-    journey = drafts.create(
-        workspace=tenant.workspace, user=tenant.marketer, name=name, start=start, now=now
+    journey = draw(
+        tenant,
+        EVENT_JOURNEY,
+        start=Start("event", "Purchase", config.to_json()),
+        step=("Ask for a call", step),
+        now=now,
     )
-    key = UUID(journey.draft["start"]["key"])
+    return publish(tenant, journey, now=now)
+
+
+def draw(
+    tenant: Tenant, name: str, *, start: Start, step: tuple[str, WebhookConfig], now: datetime
+) -> Journey:
+    """Make a draft of a start and one webhook step, which has a name."""
+    journey = drafts.create(
+        workspace=tenant.workspace, user=tenant.marketer, name=name, start=start.component, now=now
+    )
     written = drafts.save_step(
         journey=journey,
         revision=journey.draft_revision,
         user=tenant.marketer,
-        key=key,
-        name=people.EVERYBODY if start == "audience" else "Purchase",
-        config=start_config,
+        key=UUID(journey.draft["start"]["key"]),
+        name=start.name,
+        config=start.config,
         now=now,
     )
-    written = drafts.add_step(
+    step_name, config = step
+    drafts.add_step(
         journey=journey,
         revision=written.revision,
         user=tenant.marketer,
         component="webhook",
         after=None,
-        name=step_name(start),
-        config=step.to_json(),
+        name=step_name,
+        config=config.to_json(),
         now=now,
     )
+    journey.refresh_from_db()
+    return journey
+
+
+def publish(tenant: Tenant, journey: Journey, *, now: datetime) -> Run:
     return publishing.publish(
-        journey=journey, revision=written.revision, user=tenant.marketer, now=now
+        journey=journey, revision=journey.draft_revision, user=tenant.marketer, now=now
     ).run
-
-
-def step_name(start: str) -> str:
-    return "Send the coupon" if start == "audience" else "Ask for a call"
 
 
 def exists(tenant: Tenant, name: str) -> bool:
     return Journey.objects.filter(workspace=tenant.workspace, name=name).exists()
 
 
-def _id_type(tenant: Tenant, code: str) -> IdType:
+def id_type(tenant: Tenant, code: str) -> IdType:
     return tenant.workspace.id_types.get(code=code)

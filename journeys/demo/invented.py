@@ -1,8 +1,10 @@
-"""The demo's invented part: nicknames, mobile numbers, e-mail addresses; the same every time."""
+"""The demo's invented part: nicknames, numbers, addresses, birthdays; the same every time."""
 
 from hashlib import blake2b
 
-NICKNAME_FILL, MOBILE_FILL, EMAIL_FILL = 82, 93, 71  # Per cent.
+NICKNAME_FILL, MOBILE_FILL, EMAIL_FILL, GENRE_FILL = 82, 93, 71, 60  # Per cent.
+
+_GENRES = ["Classical", "Folk", "Hip-hop", "Jazz", "Pop", "Rock"]
 
 _NICKNAMES = [
     "Zhang San",
@@ -75,3 +77,14 @@ def email(customer_id: str) -> str | None:
     if _number(customer_id, "email") % 100 >= EMAIL_FILL:
         return None
     return f"customer{int(customer_id)}@example.com"
+
+
+def birthday_month(customer_id: str) -> int:
+    """Return the month of birth, 1 to 12, as told by whoever joined the club."""
+    return _number(customer_id, "birthday") % 12 + 1
+
+
+def genre(customer_id: str) -> str | None:
+    """Return the music somebody likes best; 60 in 100 told it when they joined the club."""
+    number = _number(customer_id, "genre")
+    return _GENRES[number // 100 % len(_GENRES)] if number % 100 < GENRE_FILL else None

@@ -29,7 +29,7 @@ def load(tenant: Tenant, *, now: datetime, say: Say) -> None:
     if tenant.workspace.audiences.filter(name=EVERYBODY).exists():
         return
     for what, importer, columns, rows in _files(tenant, now):
-        report = _import(importer, columns, rows)
+        report = load_rows(importer, columns, rows)
         say(f"{what}: {report.accepted:,}")
     Audience.objects.create(
         workspace=tenant.workspace,
@@ -48,7 +48,9 @@ def load(tenant: Tenant, *, now: datetime, say: Say) -> None:
     importer = AudienceImporter(
         audience=everybody, source=tenant.shop, now=now, replace=True, create_people=False
     )
-    report = _import(importer, [CUSTOMER_ID], ([each.customer_id] for each in cdnow.customers(now)))
+    report = load_rows(
+        importer, [CUSTOMER_ID], ([each.customer_id] for each in cdnow.customers(now))
+    )
     say(f"Audience “{EVERYBODY}”: {report.accepted:,} people")
 
 
@@ -119,9 +121,10 @@ def _history(now: datetime) -> Iterator[Sequence[Any]]:
             ]
 
 
-def _import(
+def load_rows(
     importer: Importer, columns: Sequence[str], rows: Iterator[Sequence[Any]]
 ) -> ImportReport:
+    """Import rows as if they stood in a file; None is an empty cell."""
     return running.run(importer, reading.from_rows(columns, _as_text(rows)))
 
 

@@ -12,23 +12,39 @@ from django.urls import reverse
 
 from journeys.demo.tenant import CUSTOMER_ID, MEMBER_NO, Tenant
 from qa_webhook import local
-from webhooks import granting, keys, registering
+from webhooks import control, granting, keys, registering
 from webhooks.choices import ParameterType, SecretKind
 from webhooks.models import ChoiceList, Parameter, Webhook
 
 CONFIGURATION: Final = local.DIRECTORY / "receiver.json"
 COUPONS, CALLS, POINTS = "CRM coupons", "Call centre", "Loyalty points"
+CARDS, TEXTS, PARTNERS = "Birthday cards", "Text messages", "Partner newsletter"
 
 _TEMPLATES: Final = {
     COUPONS: "{parameter 1 character}",
     CALLS: "{note}",
     POINTS: "Discount activity at {parameter 1 character}",
+    CARDS: "{parameter 1 character}",
+    TEXTS: "{parameter 1 character}",
+    PARTNERS: "{parameter 1 character}",
 }
-_PATHS: Final = {COUPONS: "/coupons", CALLS: "/calls", POINTS: "/points"}
+_PATHS: Final = {
+    COUPONS: "/coupons",
+    CALLS: "/calls",
+    POINTS: "/points",
+    CARDS: "/cards",
+    TEXTS: "/texts",
+    PARTNERS: "/partners",
+}
+# What the receiver refuses, so that there is a failure to look into.
+_REFUSALS: Final = {CARDS: {"mode": "partial", "fail_percent": 5}}
 _ID_TYPES: Final = {
     COUPONS: (CUSTOMER_ID, "MOBILE", "EMAIL"),
     CALLS: ("MOBILE", MEMBER_NO),
     POINTS: (MEMBER_NO,),
+    CARDS: ("MOBILE", "EMAIL"),
+    TEXTS: ("MOBILE",),
+    PARTNERS: ("EMAIL",),
 }
 
 
@@ -47,9 +63,10 @@ def register(tenant: Tenant, *, receiver_url: str, now: datetime) -> dict[str, W
 
 
 def write_configuration(
-    webhooks: dict[str, Webhook], *, site_url: str, now: datetime, path: Path = CONFIGURATION
+    webhooks: dict[str, Webhook], *, site_url: str, now: datetime, path: Path | None = None
 ) -> None:
     """Tell the demo's receiver each path's keys; readable by this user alone, since it has keys."""
+    path = path or CONFIGURATION
     ledgers = {
         _PATHS[name]: {
             "secrets": keys.signing_secrets(webhook, now=now),
@@ -59,6 +76,7 @@ def write_configuration(
                 "key": keys.reveal(keys.valid(webhook, SecretKind.RECEIPT, now=now)[0]),
                 "code": "delivered",
             },
+            **_REFUSALS.get(name, {}),
         }
         for name, webhook in webhooks.items()
         if name in _PATHS
@@ -87,14 +105,23 @@ def _register(tenant: Tenant, name: str, receiver_url: str, now: datetime) -> We
     registering.settle(webhook=webhook, actor=tenant.administrator, now=now)
     keys.make(webhook=webhook, kind=SecretKind.RECEIPT, actor=tenant.administrator, now=now)
     if name != POINTS:
-        granting.grant(
-            webhook=webhook,
-            grantees=granting.Grantees(members=[_membership(tenant)]),
-            actor=tenant.administrator,
-            reason="The demo's marketer sends with it.",
-            now=now,
-        )
+        _grant(tenant, webhook, now)
+    if name == PARTNERS:
+        (given,) = granting.grants_of(webhook)
+        granting.end(grant=given, actor=tenant.administrator, now=now)
+    if name == TEXTS:
+        control.pause(webhook=webhook, actor=tenant.administrator, now=now)
     return webhook
+
+
+def _grant(tenant: Tenant, webhook: Webhook, now: datetime) -> None:
+    granting.grant(
+        webhook=webhook,
+        grantees=granting.Grantees(members=[_membership(tenant)]),
+        actor=tenant.administrator,
+        reason="The demo's marketer sends with it.",
+        now=now,
+    )
 
 
 def _membership(tenant: Tenant) -> Any:

@@ -5,14 +5,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from journeys.demo import drawing, people, targets, tenant
+from journeys.demo import drawing, people, states, targets, tenant
 
 
 class Command(BaseCommand):
     help = (
         "Load the demo: an organization with three log-ins, the 23,570 CDNOW customers and their "
-        "purchases, three webhooks and two published journeys. What is there already is left "
-        "alone, so that running it again is cheap; the demo's receiver is told its keys anew. "
+        "purchases, six webhooks and five journeys, one of each state. What is there already is "
+        "left alone, so that running it again is cheap; the demo's receiver is told its keys anew. "
         "Where only this machine reaches the console, the log-ins have the password of the README; "
         "with DATABASE_URL set, or another host in SITE_URL, one of their own, kept in .local and "
         "printed at each start. Refused beside another organization."
@@ -41,6 +41,7 @@ class Command(BaseCommand):
             drawing.coupons(made, webhooks, now=now)
         if not drawing.exists(made, drawing.EVENT_JOURNEY):
             drawing.calls(made, webhooks, now=now)
+        states.make(made, webhooks, now=now)
         self.stdout.write(f"Log in at {settings.SITE_URL}/ with the password “{password}”:")
         for role, user in made.logins:
             self.stdout.write(f"  {role:<14} {user.email}")
