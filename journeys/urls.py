@@ -1,6 +1,10 @@
 from django.urls import path
 
 from journeys.views import (
+    audience_files,
+    audience_people,
+    audience_rows,
+    audiences,
     deliveries,
     editor,
     lists,
@@ -40,6 +44,46 @@ urlpatterns = [
     path("w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/person/", people.person, name="person"),
     path(
         "w/<slug:slug>/journeys/<int:pk>/runs/<int:run>/people/<int:qaid>/", people.why, name="why"
+    ),
+    path("w/<slug:slug>/audiences/", audiences.audience_list, name="audiences"),
+    path("w/<slug:slug>/audiences/create/", audiences.audience_create, name="audience_create"),
+    path("w/<slug:slug>/audiences/new/", audience_rows.audience_new, name="audience_new"),
+    path("w/<slug:slug>/audiences/rows/", audience_rows.audience_rows, name="audience_rows"),
+    path("w/<slug:slug>/audiences/said/", audience_rows.audience_said, name="audience_said"),
+    path("w/<slug:slug>/audiences/count/", audience_rows.audience_count, name="audience_count"),
+    path("w/<slug:slug>/audiences/<int:pk>/", audiences.audience, name="audience"),
+    path(
+        "w/<slug:slug>/audiences/<int:pk>/people/",
+        audience_people.audience_people,
+        name="audience_people",
+    ),
+    path(
+        "w/<slug:slug>/audiences/<int:pk>/rename/",
+        audiences.audience_rename,
+        name="audience_rename",
+    ),
+    path(
+        "w/<slug:slug>/audiences/<int:pk>/duplicate/",
+        audiences.audience_duplicate,
+        name="audience_duplicate",
+    ),
+    path(
+        "w/<slug:slug>/audiences/<int:pk>/delete/",
+        audiences.audience_delete,
+        name="audience_delete",
+    ),
+    path(
+        "w/<slug:slug>/audiences/<int:pk>/upload/",
+        audience_files.audience_upload,
+        name="audience_upload",
+    ),
+    path(
+        "w/<slug:slug>/audiences/<int:pk>/look/", audience_files.audience_look, name="audience_look"
+    ),
+    path(
+        "w/<slug:slug>/audiences/<int:pk>/rejects/",
+        audience_files.audience_rejects,
+        name="audience_rejects",
     ),
     path("w/<slug:slug>/deliveries/", deliveries.delivery_list, name="deliveries"),
     path("w/<slug:slug>/deliveries/orders/", deliveries.orders, name="orders"),

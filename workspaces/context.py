@@ -43,7 +43,12 @@ NAVIGATION: Final = (
     Entry(
         pgettext_lazy("navigation", "People"), "users", "admin:identity_profile_changelist", _DATA
     ),
-    Entry(gettext_lazy("Audiences"), "target-arrow", "admin:identity_audience_changelist", _DATA),
+    Entry(
+        gettext_lazy("Audiences"),
+        "target-arrow",
+        "journeys:audiences",
+        frozenset({Point.MANAGE_DATA, Point.AUTOMATED_MARKETING}),
+    ),
     Entry(gettext_lazy("Events"), "bolt", "admin:identity_eventtype_changelist", _DATA),
     Entry(
         gettext_lazy("Deliveries"),
