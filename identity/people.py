@@ -1,13 +1,25 @@
-"""Finding and erasing one person."""
+"""Finding, naming and erasing people."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Final, NamedTuple
 
 from django.db import connection, transaction
 
-from identity import locks
+from identity import locks, masking, resolution
 from identity.models import Identifier, IdType, Profile
 from identity.normalising import InvalidValueError, normalise
 from workspaces.models import Workspace
+
+# A person is named by an ID of one of the first types.
+NAMING_TYPES: Final = 5
+
+
+class Named(NamedTuple):
+    """A person as a list names them."""
+
+    qaid: int  # The survivor's.
+    label: str  # An ID, masked as the reader has to see it.
 
 
 def find(workspace: Workspace, *, value: str, id_type: IdType | None = None) -> list[Profile]:
@@ -37,6 +49,31 @@ def find(workspace: Workspace, *, value: str, id_type: IdType | None = None) -> 
     found = Profile.objects.filter(workspace=workspace, qaid__in=qaids)
     survivors = {profile.merged_into_id or profile.qaid for profile in found}
     return list(Profile.objects.filter(workspace=workspace, qaid__in=survivors).order_by("qaid"))
+
+
+def name(qaids: Sequence[int], *, id_types: Sequence[IdType], in_clear: bool) -> dict[int, Named]:
+    """Return people by the QAIDs they are asked by, each named by the first known ID.
+
+    Args:
+        id_types: in the order in which they are looked at; disabled ones are left out.
+    """
+    types = [id_type for id_type in id_types if id_type.enabled][:NAMING_TYPES]
+    with connection.cursor() as cursor:
+        found = resolution.read_people(
+            cursor, qaids=qaids, id_type_ids=[id_type.pk for id_type in types], tag_codes=()
+        )
+    named = {}
+    for person in found:
+        known = ((value, kind) for value, kind in zip(person.ids, types, strict=True) if value)
+        value, kind = next(known, ("", None))
+        label = masking.shown(value, kind, in_clear=in_clear) if kind else f"QAID {person.profile}"
+        named[person.qaid] = Named(person.profile, label)
+    return named
+
+
+def former(profile: Profile) -> list[int]:
+    """Return the QAID of a survivor and of all who were merged into it, the survivor's first."""
+    return [profile.qaid, *profile.merged.order_by("qaid").values_list("qaid", flat=True)]
 
 
 def erase(profile: Profile, *, now: datetime) -> None:

@@ -16,7 +16,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from identity import masking, resolution
+from identity import masking, people, resolution
 from identity.models import IdType
 from identity.resolution import Person
 from journeys import components
@@ -42,8 +42,6 @@ from webhooks.secrets import SecretError
 
 SAMPLES: Final = 20
 DAYS_OF_PEOPLE: Final = 30
-# A person is named by an ID of one of the first types.
-LABEL_TYPES: Final = 5
 # What took longer than this to count is kept for so long.
 SLOW_SECONDS: Final = 0.2
 KEPT_SECONDS: Final = 60
@@ -209,27 +207,18 @@ def samples(context: Context, *, in_clear: bool, size: int = SAMPLES) -> list[Sa
     if start is None:
         return []
     entries = components.start_of(start).samples(start, context, size=size)
-    labels = _labels(context, [entry.qaid for entry in entries], in_clear=in_clear)
+    qaids = list(dict.fromkeys(entry.qaid for entry in entries))
+    named = people.name(qaids, id_types=list(context.id_types.values()), in_clear=in_clear)
     return [
-        Sample(entry.qaid, label, entry.event_id, entry.occurred_at, entry.attributes or {})
-        for entry, label in zip(entries, labels, strict=True)
-    ]
-
-
-def _labels(context: Context, qaids: Sequence[int], *, in_clear: bool) -> list[str]:
-    """Return the first known ID of each person, as the member may see it."""
-    types = [id_type for id_type in context.id_types.values() if id_type.enabled][:LABEL_TYPES]
-    with connection.cursor() as cursor:
-        people = resolution.read_people(
-            cursor, qaids=qaids, id_type_ids=[id_type.pk for id_type in types], tag_codes=()
+        Sample(
+            entry.qaid,
+            named[entry.qaid].label,
+            entry.event_id,
+            entry.occurred_at,
+            entry.attributes or {},
         )
-    labels = []
-    for person in people:
-        known = ((value, kind) for value, kind in zip(person.ids, types, strict=True) if value)
-        value, kind = next(known, ("", None))
-        shown = masking.shown(value, kind, in_clear=in_clear) if kind else f"QAID {person.qaid}"
-        labels.append(shown)
-    return labels
+        for entry in entries
+    ]
 
 
 def people_of(context: Context) -> PeopleQuery | None:
