@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from identity import ingestion
 from identity.models import EventAttribute
@@ -58,7 +59,8 @@ def enroll(*, now: datetime, limit: int = EVENTS_AT_ONCE) -> Taken:
         if not events:
             return Taken()
         entered = 0
-        for run in _listening({event.event_type_id for event in events}):
+        runs = listening({event.event_type_id for event in events})
+        for run in runs.select_for_update(of=("self",)):
             of_type = [event for event in events if event.event_type_id == run.event_type_id]
             # A run that is at fault loses its own part alone; the events stay taken.
             with ending.alone(run.pk, now=now):
@@ -66,11 +68,10 @@ def enroll(*, now: datetime, limit: int = EVENTS_AT_ONCE) -> Taken:
     return Taken(len(events), entered)
 
 
-def _listening(event_type_ids: Iterable[int]) -> list[Run]:
-    """Lock the runs that let people in, in one order; a paused journey goes on enrolling."""
-    return list(
-        Run.objects.select_for_update(of=("self",))
-        .select_related("version", "journey")
+def listening(event_type_ids: Iterable[int]) -> QuerySet[Run]:
+    """Return the runs that let people in, in one order; a paused journey goes on enrolling."""
+    return (
+        Run.objects.select_related("version", "journey")
         .filter(
             is_event=True,
             closed_at__isnull=True,

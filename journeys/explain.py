@@ -4,7 +4,7 @@ The screen that finds a person and ``manage.py explain`` both show what is told 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -16,9 +16,9 @@ from django.utils.translation import ngettext
 
 from identity import audience_rules, masking
 from identity.models import EventAttribute, Identifier, IdType, IncomingEvent, Profile
-from journeys import components, context, enrolling, stages
+from journeys import components, context, enrolling, entering, stages
 from journeys.choices import RunState
-from journeys.components.event import Condition, EventConfig
+from journeys.components.event import EventConfig
 from journeys.definition import Document
 from journeys.ending import REASONS
 from journeys.models import Enrollment, Journey, Run
@@ -238,28 +238,16 @@ class _Explaining:
             return "event", _("The event came in and let the person in."), event.received_at, False
         if event.taken_at is None:
             return "event", _("The event came in and waits to be taken."), event.received_at, False
-        why = self._why_not(run, config, event, types, names)
+        why = entering.why_not(
+            run,
+            config,
+            event.attributes,
+            taken_at=event.taken_at,
+            types=types,
+            names=names,
+        )
         self.kept_out = self.kept_out or why
         return "event", why, event.received_at, True
-
-    def _why_not(
-        self,
-        run: Run,
-        config: EventConfig,
-        event: IncomingEvent,
-        types: Mapping[str, str],
-        names: Mapping[str, str],
-    ) -> str:
-        taken_at = event.taken_at or self.now
-        if run.started_at and taken_at < run.started_at:
-            return _("the event came in before the journey listened.")
-        if run.closed_at and taken_at >= run.closed_at:
-            return _("the event came in after the journey had stopped listening.")
-        if not config.matches(event.attributes, types):
-            failed = _failed(config.conditions, event.attributes, types)
-            shown = {"conditions": "; ".join(each.sentence(names, types) for each in failed)}
-            return _("the event does not meet: %(conditions)s.") % shown
-        return _("the re-entry rule keeps the person out: already entered before.")
 
     # --- One step -----------------------------------------------------------------------------
 
@@ -450,9 +438,3 @@ class _Explaining:
         local = timezone.localtime(at, self.zone)
         shown = {"time": formats.date_format(local, "DATETIME_FORMAT"), "zone": self.zone.key}
         return _("%(time)s (%(zone)s)") % shown
-
-
-def _failed(
-    conditions: Iterable[Condition], attributes: Mapping[str, Any], types: Mapping[str, str]
-) -> list[Condition]:
-    return [each for each in conditions if not each.holds(attributes, types)]
