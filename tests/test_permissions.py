@@ -76,6 +76,10 @@ SET_UP_POST: Final = (302, 403, 403, 403, 403, 404, 302)
 
 MEMBERS: Final = (200, 200, 200, 200, 200, 404, 302)
 DELIVERIES: Final = (200, 200, 200, 403, 200, 404, 302)
+# Data or deliveries; data or people in clear.
+EVENTS: Final = (200, 200, 200, 403, 200, 404, 302)
+EVENTS_POST: Final = (302, 302, 302, 403, 302, 404, 302)
+PEOPLE: Final = (200, 403, 403, 403, 403, 404, 302)
 DELIVERIES_POST: Final = (302, 302, 302, 403, 302, 404, 302)
 EDIT: Final = (200, 200, 200, 200, 403, 404, 302)
 EDIT_REFUSED: Final = (422, 422, 422, 422, 403, 404, 302)
@@ -196,6 +200,15 @@ MATRIX: Final = (
     post("journeys:audience_upload", (422, *SET_UP_POST[1:]), "slug", "audience"),
     post("journeys:audience_look", SET_UP, "slug", "audience"),
     get("journeys:audience_rejects", (404, *SET_UP[1:]), "slug", "audience"),
+    # What came in, and whom it is about.
+    get("journeys:events", EVENTS, "slug"),
+    post("journeys:events", EVENTS_POST, "slug", id="nobody"),
+    get("journeys:event_summary", EVENTS, "slug"),
+    get("journeys:people", PEOPLE, "slug"),
+    post("journeys:people", (422, *PEOPLE[1:]), "slug"),
+    get("journeys:people_census", PEOPLE, "slug"),
+    get("journeys:person_page", PEOPLE, "slug", "person"),
+    get("journeys:person_audiences", PEOPLE, "slug", "person"),
     # The editor.
     get("journeys:editor", MEMBERS, "slug", "journey"),
     get("journeys:canvas", MEMBERS, "slug", "journey"),

@@ -31,8 +31,6 @@ class Entry(NamedTuple):
         return self.url_name.startswith("admin:")
 
 
-_DATA: Final = frozenset({Point.MANAGE_DATA})
-
 NAVIGATION: Final = (
     Entry(
         gettext_lazy("Journeys"),
@@ -41,7 +39,10 @@ NAVIGATION: Final = (
         frozenset({Point.AUTOMATED_MARKETING, Point.PUBLISH_JOURNEYS, Point.VIEW_DELIVERIES}),
     ),
     Entry(
-        pgettext_lazy("navigation", "People"), "users", "admin:identity_profile_changelist", _DATA
+        pgettext_lazy("navigation", "People"),
+        "users",
+        "journeys:people",
+        frozenset({Point.MANAGE_DATA, Point.VIEW_PROFILES}),
     ),
     Entry(
         gettext_lazy("Audiences"),
@@ -49,7 +50,12 @@ NAVIGATION: Final = (
         "journeys:audiences",
         frozenset({Point.MANAGE_DATA, Point.AUTOMATED_MARKETING}),
     ),
-    Entry(gettext_lazy("Events"), "bolt", "admin:identity_eventtype_changelist", _DATA),
+    Entry(
+        gettext_lazy("Events"),
+        "bolt",
+        "journeys:events",
+        frozenset({Point.MANAGE_DATA, Point.VIEW_DELIVERIES}),
+    ),
     Entry(
         gettext_lazy("Deliveries"),
         "send",

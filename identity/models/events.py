@@ -153,7 +153,11 @@ class IncomingEvent(models.Model):
     )
     event_id = models.CharField(max_length=MAX_EVENT_ID_LENGTH)
     event_type = models.ForeignKey(
-        EventType, on_delete=models.CASCADE, related_name="+", db_constraint=False
+        EventType,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     profile = models.ForeignKey(
         Profile, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
@@ -178,6 +182,10 @@ class IncomingEvent(models.Model):
             ),
             # Read by ingestion.prune(), in the order the rows came.
             models.Index(fields=["received_at"], name="identity_incoming_received"),
+            # Read by incoming.page() and incoming.counts(), for the events page.
+            models.Index(
+                fields=["event_type", "received_at", "id"], name="identity_incoming_of_type"
+            ),
         ]
 
     def __str__(self) -> str:

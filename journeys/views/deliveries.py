@@ -20,7 +20,7 @@ from django_htmx.http import trigger_client_event
 from identity import people
 from journeys import deliveries
 from journeys.deliveries import Row
-from journeys.views import filters, words
+from journeys.views import filters, readers, words
 from journeys.views.access import may
 from journeys.views.answers import refused, said
 from webhooks import grants, ledger, redelivery
@@ -47,12 +47,13 @@ def delivery_list(request: WorkspaceRequest) -> HttpResponse:
     may_repeat = may(request, Point.REDELIVER) and chosen.may_hold_repeatable
     shown = {
         **filters.shown(chosen),
-        "rows": [_shown(row) for row in page.rows],
+        "rows": [shown_row(row) for row in page.rows],
         "following": page.following,
         "is_first": not request.GET.get("after"),
         "orders": _open_orders(request),
         "may_redeliver": may_repeat,
         "may_choose": may_repeat and any(row.can_be_repeated for row in page.rows),
+        "may_see_people": readers.may_read(request, readers.OF_PEOPLE),
         "query": _query(request),
     }
     return render(request, "journeys/deliveries.html", shown)
@@ -82,7 +83,8 @@ def _query(request: WorkspaceRequest) -> str:
     return query.urlencode()
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def shown_row(row: Row) -> dict[str, Any]:
+    """Return what ``journeys/_delivery.html`` shows of one row."""
     return {
         "row": row,
         "label": row.state.label,

@@ -71,7 +71,7 @@ def read(query: QueryDict, workspace: Workspace) -> Filter:
         webhook=webhook,
         state=DeliveryState(asked) if asked in DeliveryState else None,
         tally=_text(query.get("tally", "")) if run else "",
-        qaids=_qaids(query.get("person", "")),
+        qaids=qaids_of(query.get("person", "")),
         since=_moment(query.get("since", "")),
         until=_moment(query.get("until", "")),
     )
@@ -98,7 +98,8 @@ def _text(raw: str) -> str:
     return raw.replace("\x00", "")[:300]
 
 
-def _qaids(raw: str) -> tuple[int, ...]:
+def qaids_of(raw: str) -> tuple[int, ...]:
+    """Read the people that an address names."""
     found = [whole(part) for part in raw.split(",")[:PEOPLE_AT_MOST]]
     return tuple(qaid for qaid in found if qaid is not None)
 

@@ -14,6 +14,7 @@ from identity.models import Profile
 from journeys import components, explain, stages
 from journeys.definition import Document
 from journeys.models import Run
+from journeys.views import readers
 from journeys.views.access import get_run, may
 from webhooks import answers, ledger, plans, rebuilding, redelivery
 from webhooks.bodies import pretty
@@ -68,6 +69,7 @@ def why(request: WorkspaceRequest, pk: int, run: int, qaid: int) -> HttpResponse
         "qaid": person.pk,
         "timeline": timeline,
         "may_see": may_see,
+        "may_see_person": readers.may_read(request, readers.OF_PEOPLE),
         "point": POINT_LABELS[Point.VIEW_PROFILES],
         "sent": _sent(found, person, may_see=may_see, may_repeat=may_repeat),
     }

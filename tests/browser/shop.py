@@ -199,6 +199,7 @@ def _make_journeys(shop: Shop) -> None:
     _set(purchase, name=word("Purchase"))
     listening = scene.event_journey(purchase, steps=[_step(shop)])
     publish(shop, listening, "Thanks after a purchase")
+    scene.report(scene.people[0], "order-1001", amount=59.9)
     finished = publish(shop, scene.journey(steps=[_step(shop)]), "Autumn greetings")
     send_everything()
     assert Run.objects.get(pk=finished.pk).state == "finished"
@@ -223,6 +224,7 @@ def _make_journeys(shop: Shop) -> None:
         plan=delivery.plan,
         day=delivery.day,
     )
+    scene.report(scene.people[1], "order-1002", amount=12)
     paused = publish(shop, scene.journey(steps=[_step(shop)]), "Call about open baskets")
     make_crowd(scene)
     half_way(paused)
