@@ -279,6 +279,7 @@ SESSION_COOKIE_NAME = "__Host-session" if _secure else f"session-{local.fingerpr
 CSRF_COOKIE_NAME = "__Host-csrf" if _secure else f"csrf-{local.fingerprint()}"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "workspaces.views.csrf_failure"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 CONTENT_SECURITY_POLICY: dict[str, Any] = {
     "DIRECTIVES": {

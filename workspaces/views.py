@@ -7,11 +7,13 @@ from typing import Any, Concatenate, ParamSpec, cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.views import csrf
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.middleware import HtmxDetails
 
@@ -185,6 +187,17 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     if isinstance(request.user, User) and (workspace or (workspace := current.workspace(request))):
         context["administrators"] = permissions.administrators_of(workspace)[:5]
     return render(request, "403.html", context, status=403)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Refuse a form with an old token. A script gets the present one with it, to ask again.
+
+    Another site's script can neither send what marks ours nor read the answer.
+    """
+    response = csrf.csrf_failure(request, reason)
+    if request.headers.get("HX-Request"):
+        response["X-CSRFToken"] = get_token(request)
+    return response
 
 
 def _workspace_or_404(request: HttpRequest, slug: str) -> Workspace:

@@ -1,5 +1,7 @@
 // The canvas by keyboard and zoom. One Tab stop; arrows walk by position, so that branches work too.
 
+import { quietly } from "./network.js";
+
 const canvas = () => document.querySelector("[data-canvas]");
 const COPIED = "copied-step";
 const ZOOMS = [0.5, 0.67, 0.8, 1, 1.25, 1.5];
@@ -62,12 +64,13 @@ function post(name, values) {
   const { dataset } = canvas();
   const url = dataset[`url${name}`];
   if (!url) return;
-  window.htmx.ajax("POST", url, {
+  const asked = window.htmx.ajax("POST", url, {
     source: canvas(),
     target: canvas(),
     swap: "outerHTML",
     values: { revision: dataset.revision ?? "", ...values },
   });
+  quietly(asked);
 }
 
 async function act(event, button) {
@@ -177,7 +180,8 @@ export function start({ ask }) {
     hadFocus = Boolean(document.activeElement?.closest("[data-canvas]"));
   });
   document.body.addEventListener("htmx:afterSettle", (event) => {
-    if (!event.detail.elt.closest?.("[data-canvas]") && !event.detail.elt.querySelector?.("[data-canvas]")) return;
+    // Not for what is renewed in it: the focus may rest on anything then.
+    if (!event.detail.elt.matches?.("[data-canvas]")) return;
     setZoom(zoom);
     rove();
     if (hadFocus) buttons().find((one) => one.tabIndex === 0)?.focus();

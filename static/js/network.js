@@ -3,19 +3,45 @@
 import { toast } from "./toasts.js";
 import { text } from "./texts.js";
 
-function again(detail) {
-  const { elt, requestConfig } = detail;
+// What renews itself is asked again anyway.
+const QUIET = "[data-live], [data-quiet]";
+
+let failure = { xhr: null, box: null };
+/** A new token was taken over, and nothing has gone through with it yet. */
+let renewed = false;
+
+// detail.elt is the target in htmx:beforeSwap; the element that asked stands in requestConfig.
+function again({ target, etc, requestConfig }) {
+  const { elt, path, triggeringEvent: cause, unfilteredFormData, verb } = requestConfig;
   return () => {
     if (!elt.isConnected) return;
-    if (elt.matches("form")) elt.requestSubmit();
-    else if (requestConfig.triggeringEvent?.type) window.htmx.trigger(elt, requestConfig.triggeringEvent.type);
+    const { submitter } = cause ?? {};
+    if (elt.matches("form")) elt.requestSubmit(submitter?.isConnected ? submitter : undefined);
+    else {
+      // An element tells its values anew; what a script sent is sent once more.
+      const values = cause ? {} : unfilteredFormData;
+      quietly(window.htmx.ajax(verb, path, { source: elt, target, swap: etc.swapOverride, values }));
+    }
   };
 }
 
-function fails(event, words) {
-  if (event.detail.elt.matches("[data-live]")) return;
+/** What fails is told by the listeners below; the promise tells nobody. */
+export function quietly(promise) {
+  promise.catch(() => {});
+}
+
+function fails(event, words, more = {}) {
+  if (event.detail.requestConfig.elt.matches(QUIET)) return;
   for (const old of document.querySelectorAll("#toasts .toast-error")) old.remove();
-  toast({ text: words, tone: "error", retry: again(event.detail) });
+  const box = toast({ text: words, tone: "error", retry: again(event.detail), ...more });
+  failure = { xhr: event.detail.xhr, box };
+}
+
+/** Logging in again makes the page's token void; the refusal brings the new one. */
+function renew(token) {
+  renewed = true;
+  for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = token;
+  document.body.setAttribute("hx-headers", JSON.stringify({ "X-CSRFToken": token }));
 }
 
 export function start() {
@@ -29,9 +55,17 @@ export function start() {
     else fails(event, text("failed"));
   });
 
+  // What failed is over once anything has gone through.
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    const { requestConfig, successful, xhr } = event.detail;
+    if (!successful || xhr === failure.xhr || xhr.status === 403 || requestConfig.elt.matches(QUIET)) return;
+    renewed = false;
+    failure.box?.remove();
+  });
+
   // A whole page where a fragment was due is the log-in page or an error page: it replaces nothing.
   document.body.addEventListener("htmx:beforeSwap", (event) => {
-    const { xhr, boosted } = event.detail;
+    const { boosted, requestConfig, xhr } = event.detail;
     if (boosted) return;
     if (!/^\s*<!doctype html/i.test(xhr.responseText)) {
       // A fragment that explains the missing right stands where the content would.
@@ -39,9 +73,14 @@ export function start() {
       return;
     }
     event.detail.shouldSwap = false;
-    if (xhr.status < 400) {
+    const token = xhr.getResponseHeader("X-CSRFToken");
+    if (token && !renewed) {
       event.detail.isError = false;
-      fails(event, text("loggedOut"));
+      renew(token);
+      setTimeout(again(event.detail)); // The form is held until this answer is dealt with.
+    } else if (xhr.status < 400) {
+      event.detail.isError = requestConfig.elt.matches(QUIET);
+      fails(event, text("loggedOut"), { link: { label: text("logIn"), url: text("logInUrl") } });
     }
   });
 }

@@ -9,7 +9,7 @@ const SECONDS_WITH_UNDO = 10;
 const ICONS = { success: "circle-check", info: "info-circle", error: "alert-circle" };
 const region = document.getElementById("toasts");
 
-export function toast({ text: words, tone = "success", undo = "", retry = null }) {
+export function toast({ text: words, tone = "success", undo = "", retry = null, link = null }) {
   const box = document.createElement("div");
   box.className = `toast toast-${tone}`;
   if (tone === "error") box.setAttribute("role", "alert");
@@ -21,6 +21,11 @@ export function toast({ text: words, tone = "success", undo = "", retry = null }
     const button = action(text("undo"));
     button.dataset.undo = undo;
     box.append(button);
+  }
+  if (link) {
+    const away = document.createElement("a");
+    Object.assign(away, { className: "button button-link", textContent: link.label, href: link.url, target: "_blank" });
+    box.append(away);
   }
   if (retry) {
     const button = action(text("tryAgain"));
@@ -81,7 +86,7 @@ function leave(box) {
 
 function undo(button) {
   button.closest(".toast").remove();
-  window.htmx.ajax("POST", button.dataset.undo, { source: document.body, swap: "none" });
+  window.htmx.ajax("POST", button.dataset.undo, { source: document.body, swap: "none" }).catch(() => {});
 }
 
 export function start() {
