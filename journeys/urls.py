@@ -103,6 +103,8 @@ urlpatterns = [
     ),
     path("w/<slug:slug>/journeys/<int:pk>/", editor.editor, name="editor"),
     path("w/<slug:slug>/journeys/<int:pk>/canvas/", editor.canvas, name="canvas"),
+    path("w/<slug:slug>/journeys/<int:pk>/others/", editor.others, name="others"),
+    path("w/<slug:slug>/journeys/<int:pk>/numbers/", editor.numbers, name="numbers"),
     path("w/<slug:slug>/journeys/<int:pk>/start/", editor.change_start, name="change_start"),
     path("w/<slug:slug>/journeys/<int:pk>/steps/add/", editor.step_add, name="step_add"),
     path("w/<slug:slug>/journeys/<int:pk>/steps/paste/", editor.step_paste, name="step_paste"),

@@ -212,6 +212,8 @@ MATRIX: Final = (
     # The editor.
     get("journeys:editor", MEMBERS, "slug", "journey"),
     get("journeys:canvas", MEMBERS, "slug", "journey"),
+    get("journeys:others", MEMBERS, "slug", "journey"),
+    get("journeys:numbers", MEMBERS, "slug", "journey"),
     post("journeys:change_start", EDIT_REFUSED, "slug", "journey"),
     post("journeys:step_add", EDIT_REFUSED, "slug", "journey"),
     post("journeys:step_paste", EDIT_REFUSED, "slug", "journey"),

@@ -1,6 +1,7 @@
 """The editor's page and its canvas: every change of the drawing answers with the new canvas."""
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +10,13 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
-from journeys import components, context, drafts, publishing, runs
+from journeys import components, context, drafts, presence, publishing, runs, uses
 from journeys.attention import marks_of
 from journeys.component import Context, Problem
 from journeys.definition import Document, Step
@@ -33,9 +35,44 @@ from workspaces.views import WorkspaceRequest, workspace_view
 def editor(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """The drawing of a journey; whoever may not edit it sees it read-only."""
     journey = get_journey(request, pk)
-    marks = marks_of([journey]).get(journey.pk, [])
-    shown = {**page_context(request, journey), "marks": marks}
+    shown = {
+        **page_context(request, journey),
+        "marks": marks_of([journey]).get(journey.pk, []),
+        "others": presence.beat(journey=journey, user=request.user, now=timezone.now()),
+    }
     return render(request, "journeys/editor.html", shown)
+
+
+@require_GET
+@workspace_view()
+def others(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    """Who else has the journey open; the page that asks says that its reader has."""
+    journey = get_journey(request, pk)
+    found = presence.beat(journey=journey, user=request.user, now=timezone.now())
+    shown = {"journey": journey, "others": found}
+    return render(request, "journeys/_others.html", shown)
+
+
+@require_GET
+@workspace_view()
+def numbers(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    """The counts under the steps, renewed without drawing the canvas anew.
+
+    When the run has only just begun there is no room for them yet: the canvas is asked for.
+    """
+    journey = get_journey(request, pk)
+    run = _newest_run(journey)
+    counts = _numbers(request, run)
+    begins = bool(counts) and "drawn" not in request.GET
+    document = Document.from_json(journey.draft)
+    shown = {
+        "journey": journey,
+        "live": _live(run, counts),
+        "counts": [] if begins else [(s.key, counts[s.key]) for s in document if s.key in counts],
+        "is_renewal": True,
+    }
+    response = render(request, "journeys/_live.html", shown)
+    return trigger_client_event(response, "numbers-began", {}) if begins else response
 
 
 @require_GET
@@ -52,15 +89,36 @@ def page_context(request: WorkspaceRequest, journey: Journey) -> dict[str, Any]:
         workspace=request.workspace, documents=[document], now=now, user=request.user
     )
     problems = publishing.problems_of(document, loaded, journey)
-    run = journey.runs.select_related("version", "journey__workspace").first()
+    run = _newest_run(journey)
+    counts = _numbers(request, run)
     return {
         "journey": journey,
-        "canvas": _canvas(document, loaded, problems, _numbers(request, run)),
+        "canvas": _canvas(document, loaded, problems, counts),
+        "live": _live(run, counts),
         "starts": components.starts(),
         "addable": components.addable(),
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "may_publish": may(request, Point.PUBLISH_JOURNEYS),
         "run": run,
+    }
+
+
+def _newest_run(journey: Journey) -> Run | None:
+    return journey.runs.select_related("version", "journey__workspace").first()
+
+
+def _live(run: Run | None, counts: Mapping[UUID, list[Number]]) -> dict[str, Any]:
+    """Return whether the counts may still change, whether there are any, and all in a sentence."""
+    total: dict[str, int] = {}
+    for number in chain.from_iterable(counts.values()):
+        total[str(number.word)] = total.get(str(number.word), 0) + number.value
+    waits = any(each.kind == "waiting" and each.value for row in counts.values() for each in row)
+    return {
+        "is_open": run is not None and (run.state in uses.OPEN_STATES or waits),
+        "is_drawn": bool(counts),
+        "sentence": ", ".join(
+            f"{number_format(value, force_grouping=True)} {word}" for word, value in total.items()
+        ),
     }
 
 

@@ -213,6 +213,8 @@ NO_PAGE: Final = {
     "journeys:event_summary": _DRAWN_WITH,
     "journeys:people_census": _DRAWN_WITH,
     "journeys:person_audiences": _DRAWN_WITH,
+    "journeys:numbers": _DRAWN_WITH,
+    "journeys:others": _DRAWN_WITH,
     "journeys:run_numbers": _DRAWN_WITH,
     "journeys:orders": _DRAWN_WITH,
     "journeys:preview": _DRAWN_WITH,

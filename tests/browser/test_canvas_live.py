@@ -1,0 +1,138 @@
+"""The counts under the steps go on while one works on the canvas, and disturb nothing there."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from journeys import publishing, runner
+from journeys.models import Run
+from tests.browser.shop import send_everything
+from tests.journeys.factories import Scene, make_scene
+from webhooks import keys
+from webhooks.receiver import Receiver
+from webhooks.receiver.server import Options
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+COUNTS = ".canvas-graph .node-numbers a"
+RENEWAL = 5_000
+
+
+@pytest.fixture
+def scene(settings: Any) -> Iterator[Scene]:
+    """Three people, one of them without a mobile number, and a receiver that answers at once."""
+    cache.clear()
+    with Receiver() as receiver:
+        settings.EGRESS_ALLOW = [f"127.0.0.1/32:{receiver.port}"]
+        made = make_scene(url=receiver.url("/coupons"))
+        secrets = keys.signing_secrets(made.webhook, now=timezone.now())
+        receiver.configure({"/coupons": Options(secrets=secrets)})
+        yield made
+
+
+@pytest.fixture
+def run(scene: Scene) -> Run:
+    journey = scene.journey()
+    published = publishing.publish(
+        journey=journey, revision=journey.draft_revision, user=scene.member, now=timezone.now()
+    )
+    return published.run
+
+
+@pytest.fixture
+def page(browser: Browser, client: Client, live_server: LiveServer, scene: Scene) -> Iterator[Page]:
+    client.force_login(scene.member)
+    name = django_settings.SESSION_COOKIE_NAME
+    context = browser.new_context(
+        base_url=live_server.url, viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
+    )
+    session = client.cookies[name].value
+    context.add_cookies([{"name": name, "value": session, "url": live_server.url}])
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
+    opened.clock.install()
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def open_editor(page: Page, run: Run) -> None:
+    page.goto(reverse("journeys:editor", args=[run.journey.workspace.slug, run.journey_id]))
+
+
+def renew(page: Page) -> None:
+    with page.expect_response("**/numbers/*"):
+        page.clock.run_for(RENEWAL)
+
+
+def test_the_counts_are_renewed_and_disturb_neither_panel_nor_focus(page: Page, run: Run) -> None:
+    runner.sweep(now=timezone.now())
+    open_editor(page, run)
+    expect(page.locator(COUNTS)).to_have_text(["3", "0", "0", "0"])
+    page.locator(".canvas-graph .node-main").filter(has_text="Step 1").click()
+    content = page.locator("aside.panel textarea").first
+    content.fill("Half a sentence")
+    page.evaluate("document.querySelector('.canvas-graph .node').dataset.same = 'yes'")
+    send_everything()
+
+    renew(page)
+
+    expect(page.locator(COUNTS)).to_have_text(["0", "2", "0", "1"])
+    expect(page.locator("#journey-state")).to_have_text("Finished")
+    expect(page.locator(".canvas-graph .node[data-same]")).to_have_count(1)
+    expect(page.locator(".canvas-graph .node.is-selected")).to_contain_text("Step 1")
+    expect(content).to_have_value("Half a sentence")
+    expect(content).to_be_focused()
+    expect(page.locator("#live[hx-get]")).to_have_count(0)
+
+
+def test_a_renewed_count_keeps_the_focus_that_rests_on_it(page: Page, run: Run) -> None:
+    runner.sweep(now=timezone.now())
+    open_editor(page, run)
+    accepted = page.locator(f"{COUNTS}.is-accepted")
+    accepted.focus()
+    send_everything()
+
+    renew(page)
+
+    expect(accepted).to_have_text("2")
+    expect(accepted).to_be_focused()
+
+
+def test_the_counts_appear_when_the_run_begins(page: Page, run: Run) -> None:
+    open_editor(page, run)
+    expect(page.locator(COUNTS)).to_have_count(0)
+    page.locator(".canvas-graph .node-main").filter(has_text="Step 1").click()
+    page.locator("aside.panel textarea").first.fill("Half a sentence")
+    runner.sweep(now=timezone.now())
+
+    with page.expect_response("**/numbers/"):
+        page.clock.run_for(RENEWAL)
+
+    expect(page.locator(COUNTS)).to_have_text(["3", "0", "0", "0"])
+    expect(page.locator(".canvas-graph .node.is-selected")).to_contain_text("Step 1")
+    expect(page.locator("aside.panel textarea").first).to_have_value("Half a sentence")
+    expect(page.locator("#live[hx-get$='drawn']")).to_have_count(1)
+
+
+def test_the_counts_are_read_out_at_most_every_half_minute(page: Page, run: Run) -> None:
+    runner.sweep(now=timezone.now())
+    open_editor(page, run)
+    send_everything()
+
+    renew(page)
+    expect(page.locator(f"{COUNTS}.is-accepted")).to_have_text("2")
+    expect(page.locator("#announcer")).to_have_text("")
