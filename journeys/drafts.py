@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
@@ -92,6 +93,23 @@ def differences(
     }
 
 
+def taken(mine: Step, theirs: Step, field: str) -> Step:
+    """Return my step with their value of one field that differs, a text with its variables."""
+    if field == "name":
+        return replace(mine, name=theirs.name)
+    config, other = dict(mine.config), theirs.config
+    kind, _colon, parameter = field.partition(":")
+    if kind == "parameter":
+        for part in ("values", "variables"):
+            kept = {**(config.get(part) or {})}
+            kept.pop(parameter, None)
+            their = other.get(part) or {}
+            config[part] = kept | ({parameter: their[parameter]} if parameter in their else {})
+    elif field in other:
+        config[field] = other[field]
+    return replace(mine, config=config)
+
+
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in config.items() if name not in ("values", "revision")}
     for name, value in (config.get("values") or {}).items():
@@ -116,7 +134,7 @@ def create(
 def duplicate(*, journey: Journey, user: User, name: str = "", now: datetime) -> Journey:
     """Make a new journey out of the draft of another, with steps of its own."""
     document = Document.from_json(journey.draft)
-    _require_gates(user, journey.workspace, document)
+    require_gates(user, journey.workspace, document)
     name = name or _("%(name)s (copy)") % {"name": journey.name[:190]}
     return _create(journey.workspace, user, name, document.renewed(), now, "duplicated")
 
@@ -188,11 +206,15 @@ def save_step(
 ) -> Written:
     """Keep what the panel holds, complete or not; the start is saved like any step.
 
+    Args:
+        revision: the one that the panel was drawn from. What happened to other steps since
+            then, as moving this one, hinders nobody.
+
     Raises:
-        StaleDraft: somebody else wrote meanwhile, or deleted the step.
+        StaleDraft: somebody else changed this step meanwhile, or deleted it.
         PermissionDenied: a right is missing, or a gate of the webhook before or after.
     """
-    before = _step(journey, revision, key)
+    before, revision = _untouched(journey, revision, key)
     step = replace(before, name=name.strip(), config=dict(config))
 
     def change(document: Document) -> Document:
@@ -352,11 +374,11 @@ def _write(
 ) -> Written:
     """Make one change by conditional UPDATE and remember the state it led to."""
     permissions.require(user, journey.workspace, Point.AUTOMATED_MARKETING)
-    _require_gates(user, journey.workspace, check)
+    require_gates(user, journey.workspace, check)
     with transaction.atomic():
         current = Journey.objects.get(pk=journey.pk)
         if current.draft_revision != revision:
-            raise stale(journey, key)
+            raise stale(journey, key, revision)
         try:
             document = change(Document.from_json(current.draft))
         except KeyError:
@@ -371,7 +393,7 @@ def _write(
             "changed_by": user,
         }
         if not Journey.objects.filter(pk=journey.pk, draft_revision=revision).update(**values):
-            raise stale(journey, key)
+            raise stale(journey, key, revision)
         for field, value in values.items():
             setattr(journey, field, value)
         DraftChange.objects.create(
@@ -387,11 +409,18 @@ def _write(
     return Written(revision + 1, document, document.step(key) if key else None)
 
 
-def stale(journey: Journey, key: UUID | None) -> StaleDraft:
-    """Return the refusal of a write to ``key``, as the draft is now."""
+def stale(journey: Journey, key: UUID | None, since: int = -1) -> StaleDraft:
+    """Return the refusal of a write to ``key``, as the draft is now.
+
+    Args:
+        since: the revision that the write was made from; who wrote after it is named.
+    """
     current = Journey.objects.select_related("workspace").get(pk=journey.pk)
-    changes = current.changes.select_related("changed_by")
-    change = (changes.filter(step_key=key).first() if key else None) or changes[0]
+    everything = current.changes.select_related("changed_by")
+    changes = everything.filter(revision__gt=since)
+    # A version that was put back may have changed any step.
+    of_step = changes.filter(Q(step_key=key) | Q(action="restored")) if key else changes
+    change = of_step.first() or changes.first() or everything[0]
     return StaleDraft(journey=current, change=change, key=key)
 
 
@@ -404,8 +433,27 @@ def _step(journey: Journey, revision: int, key: UUID) -> Step:
     current = Journey.objects.get(pk=journey.pk)
     step = Document.from_json(current.draft).step(key)
     if current.draft_revision != revision or step is None:
-        raise stale(journey, key)
+        raise stale(journey, key, revision)
     return step
+
+
+def _untouched(journey: Journey, revision: int, key: UUID) -> tuple[Step, int]:
+    """Return a step that is as it was at ``revision``, and the revision that the draft has now.
+
+    Raises:
+        StaleDraft: the step has been changed since, or deleted.
+    """
+    current = Journey.objects.get(pk=journey.pk)
+    step = Document.from_json(current.draft).step(key)
+    if step is None or step != step_at(journey, revision, key):
+        raise stale(journey, key, revision)
+    return step, current.draft_revision
+
+
+def step_at(journey: Journey, revision: int, key: UUID) -> Step | None:
+    """Return a step as the draft had it at a revision; None when it was not in it."""
+    change = journey.changes.filter(revision=revision).first()
+    return Document.from_json(change.document).step(key) if change else None
 
 
 def _refreshed(journey: Journey, document: Document, step: Step, now: datetime) -> Step:
@@ -416,7 +464,13 @@ def _refreshed(journey: Journey, document: Document, step: Step, now: datetime) 
     return components.of(step).refreshed(step, loaded)
 
 
-def _require_gates(user: User, workspace: Workspace, steps: Iterable[Step]) -> None:
+def require_gates(user: User, workspace: Workspace, steps: Iterable[Step]) -> None:
+    """Refuse a write to these steps.
+
+    Raises:
+        PermissionDenied: a gate of one of their webhooks is closed; it says which.
+        ValidationError: one of their webhooks is gone.
+    """
     wanted: set[int] = set()
     for step in steps:
         wanted |= components.of(step).needs(step.config).webhooks

@@ -5,9 +5,10 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from identity import audience_rules
 from identity.models import Audience
@@ -20,10 +21,10 @@ from workspaces.typed import whole
 class AudienceForm(PanelForm):
     template = "journeys/_panel_audience.html"
 
-    audiences = forms.CharField(label=_("Target audience"), required=False)
-    when = forms.CharField(label=_("Start"), required=False)
+    audiences = forms.CharField(label=gettext_lazy("Target audience"), required=False)
+    when = forms.CharField(label=gettext_lazy("Start"), required=False)
     at = forms.CharField(
-        label=_("Starts at"),
+        label=gettext_lazy("Starts at"),
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
     )
@@ -51,6 +52,17 @@ class AudienceForm(PanelForm):
         self.fields["at"].help_text = _("Time zone of the workspace: %(zone)s") % {
             "zone": self.context.workspace.time_zone
         }
+
+    def text_of(self, place: str, value: Any) -> str:
+        if place == "audiences":
+            chosen = Audience.objects.filter(workspace=self.context.workspace, pk__in=value)
+            return ", ".join(sorted(chosen.values_list("name", flat=True))) or "–"
+        if place == "when":
+            return _("At a time") if value == When.AT else _("Now, when it is published")
+        if place == "at" and (moment := _moment(value)):
+            local = timezone.localtime(moment, self.context.workspace.zone)
+            return formats.date_format(local, "DATETIME_FORMAT")
+        return super().text_of(place, value)
 
     @property
     def chosen(self) -> AudienceConfig:

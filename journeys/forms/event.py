@@ -105,6 +105,20 @@ class EventForm(PanelForm):
                 None, forms.ValidationError(_("A condition is not complete."), problem.code)
             )
 
+    def text_of(self, place: str, value: Any) -> str:
+        if place != "conditions":
+            return super().text_of(place, value)
+        attributes = {attribute.code: attribute for attribute in self.attributes}
+        found = []
+        for each in map(Condition.from_json, value or ()):
+            attribute = attributes.get(each.attribute)
+            operators = conditions.OPERATORS.get(attribute.type, {}) if attribute else {}
+            operator = operators.get(each.op)
+            name = attribute.name if attribute else each.attribute
+            parts = [name, str(operator.label) if operator else each.op, _shown(each.value)]
+            found.append(" ".join(filter(None, parts)))
+        return "; ".join(found) or "–"
+
     @property
     def chosen(self) -> EventConfig:
         return EventConfig.from_json(self.step.config)

@@ -61,6 +61,21 @@ class PanelForm(forms.Form):
         """Return the field that a problem's place belongs to; None for the panel as a whole."""
         return place if place in self.fields else None
 
+    def text_of(self, place: str, value: Any) -> str:
+        """Return the value of a place as the panel's reader knows it: a choice's name, no id."""
+        name = self.field_of(place)
+        choices = getattr(self.fields.get(name or ""), "choices", None)
+        if choices is not None:
+            labels = {str(code): str(label) for code, label in choices}
+            return labels.get("" if value is None else str(value), str(value))
+        return str(value) if value not in (None, "") else "–"
+
+    def lock(self) -> None:
+        """Let nothing be changed any more; texts can still be read to the end and copied."""
+        for field in self.fields.values():
+            is_chosen = getattr(field.widget, "input_type", "") in ("select", "radio", "checkbox")
+            field.widget.attrs["disabled" if is_chosen else "readonly"] = True
+
     def take(self, problem: Problem) -> None:
         """Show a problem beside its field; the first one of a field is enough."""
         field = self.field_of(problem.field)

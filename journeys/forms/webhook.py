@@ -107,6 +107,18 @@ class WebhookForm(PanelForm):
         kind, colon, name = place.partition(":")
         return super().field_of(field_name(name) if kind == "parameter" and colon else place)
 
+    def text_of(self, place: str, value: Any) -> str:
+        if place == "id_type":
+            id_type = self.context.id_types.get(value)
+            return id_type.name if id_type else "–"
+        if place == "webhook" and value:
+            # Theirs may be one that this panel does not offer.
+            return str(Webhook.objects.filter(workspace=self.context.workspace, pk=value).first())
+        if place == "variables":
+            names = [variable["name"] for each_of in (value or {}).values() for variable in each_of]
+            return ", ".join("${" + name + "}" for name in names) or "–"
+        return super().text_of(place, value)
+
     # --- What the template draws ------------------------------------------------------------------
 
     @property

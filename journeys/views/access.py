@@ -5,6 +5,7 @@ from uuid import UUID
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
+from journeys import drafts
 from journeys.definition import Document, Step
 from journeys.models import Journey, Run
 from workspaces import current
@@ -22,6 +23,14 @@ def get_journey(request: WorkspaceRequest, pk: int) -> Journey:
 
 def get_step(journey: Journey, key: UUID) -> Step:
     step = Document.from_json(journey.draft).step(key)
+    if step is None:
+        raise Http404
+    return step
+
+
+def get_step_as_known(journey: Journey, key: UUID, revision: int) -> Step:
+    """Return a step, or as it was at ``revision`` when it has been deleted since."""
+    step = Document.from_json(journey.draft).step(key) or drafts.step_at(journey, revision, key)
     if step is None:
         raise Http404
     return step

@@ -1,5 +1,6 @@
 """The panel of one step: shown, redrawn while it is filled, saved against the draft's revision."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +21,11 @@ from journeys.drafts import StaleDraft
 from journeys.forms.panels import PanelForm
 from journeys.models import Journey
 from journeys.views import conflicts
-from journeys.views.access import get_journey, get_step, may
+from journeys.views.access import get_journey, get_step, get_step_as_known, may
+from journeys.views.conflicts import Conflict
 from webhooks import test_sends
 from workspaces import permissions
-from workspaces.points import Point
+from workspaces.points import POINT_LABELS, Point
 from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -36,23 +38,57 @@ def panel(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     Posted with ``redraw`` it only draws itself anew for what was chosen; nothing is checked.
     """
     journey = get_journey(request, pk)
-    step = get_step(journey, key)
-    form_class = forms.of(step)
     if request.method == "GET":
-        loaded = load(request, journey, step)
-        form = form_class(step=step, context=loaded, user=request.user)
-        return show(request, journey, form)
-    step = form_class.read(request.POST, step)
-    loaded = load(request, journey, step)
+        step = get_step(journey, key)
+        form = _unchecked(request, journey, step)
+        return show(request, journey, form, refusal=_refusal(request, step))
+    kept = get_step_as_known(journey, key, _revision(request))
+    step = forms.of(kept).read(request.POST, kept)
+    if "take" in request.POST:
+        return _take(request, journey, step)
     if "redraw" in request.POST or "add_condition" in request.POST:
-        form = form_class(step=step, context=loaded, user=request.user)
-        return show(request, journey, form)
-    form = form_class(request.POST, step=step, context=loaded, user=request.user)
-    if not may(request, Point.AUTOMATED_MARKETING):
-        return show(request, journey, form, status=403)
+        form = _unchecked(request, journey, step)
+        return show(request, journey, form, refusal=_refusal(request, kept))
+    loaded = load(request, journey, step)
+    form = forms.of(step)(request.POST, step=step, context=loaded, user=request.user)
+    if refusal := _refusal(request, kept, step):
+        return show(request, journey, form, status=403, refusal=refusal)
     if not form.is_valid():
         return show(request, journey, form, status=422)
     return _save(request, journey, form)
+
+
+def _refusal(request: WorkspaceRequest, *steps: Step) -> str:
+    """Return why the visitor may not save these steps, or an empty string."""
+    if not may(request, Point.AUTOMATED_MARKETING):
+        missing = {"permission": POINT_LABELS[Point.AUTOMATED_MARKETING]}
+        return " ".join(
+            [
+                _("You may look at this journey, and not change it."),
+                _("The permission “%(permission)s” is missing.") % missing,
+            ]
+        )
+    try:
+        drafts.require_gates(request.user, request.workspace, steps)
+    except PermissionDenied as denied:
+        return " ".join([_("You may look at this step, and not change it."), str(denied)])
+    except ValidationError:  # The chosen webhook is gone, as its field says.
+        pass
+    return ""
+
+
+def _unchecked(request: WorkspaceRequest, journey: Journey, step: Step) -> PanelForm:
+    loaded = load(request, journey, step)
+    return forms.of(step)(step=step, context=loaded, user=request.user)
+
+
+def _take(request: WorkspaceRequest, journey: Journey, mine: Step) -> HttpResponse:
+    """Put somebody else's value of one field in the place of mine; the rest stays open."""
+    theirs = get_step(journey, mine.key)
+    form = _unchecked(request, journey, drafts.taken(mine, theirs, request.POST["take"]))
+    conflict = conflicts.of(drafts.stale(journey, mine.key, _revision(request)), form)
+    refusal = _refusal(request, theirs)
+    return show(request, journey, form, conflict=conflict, refusal=refusal)
 
 
 @require_POST
@@ -88,6 +124,8 @@ def preview(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
 def load(request: WorkspaceRequest, journey: Journey, step: Step) -> Context:
     """Load what the draft speaks of, with ``step`` as the panel holds it in its place."""
     document = Document.from_json(journey.draft).replaced(step)
+    if document.step(step.key) is None:  # Deleted by somebody else, and still open here.
+        document = replace(document, steps=(*document.steps, step))
     return context.load(
         workspace=request.workspace,
         documents=[document],
@@ -102,21 +140,29 @@ def show(
     form: PanelForm,
     *,
     status: int = 200,
-    conflict: Any = None,
+    conflict: Conflict | None = None,
+    refusal: str = "",
 ) -> HttpResponse:
-    may_edit = may(request, Point.AUTOMATED_MARKETING)
+    """Draw a panel; ``refusal`` says why the visitor may not save it, so that it is read-only."""
+    may_edit = not refusal and not (conflict and conflict.is_gone)
+    if not may_edit:
+        form.lock()
     step = form.step
     component = components.of(step)
+    known = conflict.revision if conflict else _revision(request, journey.draft_revision)
     shown = {
         "journey": journey,
         "step": step,
         "form": form,
         "component": component,
         "may_edit": may_edit,
+        "is_read_only": not may_edit,
         "is_start": isinstance(component, components.StartComponent),
         "starts": components.starts(),
+        "revision": known,
         "conflict": conflict,
-        "locked": "" if may_edit else _("You may look at this journey, and not change it."),
+        "refusal": refusal,
+        "was_typed": request.method == "POST",
         "administrators": permissions.administrators_of(request.workspace)[:3],
         "can_add_condition": "add_condition" in request.POST,
     }
@@ -143,11 +189,10 @@ def _of_webhook(form: PanelForm) -> dict[str, Any]:
 
 def _save(request: WorkspaceRequest, journey: Journey, form: PanelForm) -> HttpResponse:
     step = form.step
-    revision = whole(request.POST.get("revision"))
     try:
         written = drafts.save_step(
             journey=journey,
-            revision=-1 if revision is None else revision,
+            revision=_revision(request),
             user=request.user,
             key=step.key,
             name=step.name,
@@ -159,8 +204,8 @@ def _save(request: WorkspaceRequest, journey: Journey, form: PanelForm) -> HttpR
         conflict = conflicts.of(stale, form)
         return show(request, journey, form, status=409, conflict=conflict)
     except PermissionDenied as denied:
-        form.add_error(None, str(denied))
-        return show(request, journey, form, status=403)
+        refusal = _refusal(request, step) or str(denied)
+        return show(request, journey, form, status=403, refusal=refusal)
     except ValidationError as error:
         form.add_error(None, error)
         return show(request, journey, form, status=422)
@@ -169,3 +214,9 @@ def _save(request: WorkspaceRequest, journey: Journey, form: PanelForm) -> HttpR
     undo = reverse("journeys:undo", args=[request.workspace.slug, journey.pk, written.revision])
     detail = {"text": _("Step saved."), "tone": "success", "undo": undo}
     return trigger_client_event(response, "toast", detail)
+
+
+def _revision(request: WorkspaceRequest, otherwise: int = -1) -> int:
+    """Return the revision that the panel was drawn from."""
+    given = whole(request.POST.get("revision"))
+    return otherwise if given is None else given

@@ -49,15 +49,13 @@ export async function guard(then) {
     then();
     return;
   }
-  const answer = await ask({
-    title: text("unsavedTitle"),
-    body: text("unsavedBody"),
-    choices: [
-      { label: text("keepEditing"), value: "keep" },
-      { label: text("discard"), value: "discard" },
-      { label: text("save"), value: "save", primary: true },
-    ],
-  });
+  const choices = [
+    { label: text("keepEditing"), value: "keep" },
+    { label: text("discard"), value: "discard" },
+  ];
+  // Without a submit button it has become read-only under the typist's hands.
+  if (form().querySelector("[type=submit]")) choices.push({ label: text("save"), value: "save", primary: true });
+  const answer = await ask({ title: text("unsavedTitle"), body: text("unsavedBody"), choices });
   if (answer === "discard") {
     saved = form() ? values(form()) : null;
     then();
@@ -79,7 +77,8 @@ export function start() {
   });
 
   document.body.addEventListener("htmx:beforeRequest", (event) => {
-    if (slot.contains(event.detail.elt)) own.add(event.detail.xhr);
+    const { elt, requestConfig, xhr } = event.detail;
+    if (slot.contains(elt) && requestConfig.verb !== "get") own.add(xhr);
   });
 
   document.body.addEventListener("htmx:afterSwap", (event) => {
@@ -93,11 +92,23 @@ export function start() {
       if (field && !field.matches("input, select, textarea")) field.tabIndex = -1;
       field?.focus();
       mark(panel?.dataset.step);
-    } else if (xhr.status === 422 || xhr.status === 409) {
+      return;
+    }
+    if ([403, 409, 422].includes(xhr.status)) {
       saved = null;
       afterSave = null;
-      slot.querySelector("[aria-invalid=true], .form-error [href]")?.focus();
-    }
+      slot.querySelector("[aria-invalid=true], .form-error [href], .notice[role=alert]")?.focus();
+    } else if (document.activeElement === document.body) slot.querySelector(".notice[role=alert]")?.focus();
+  });
+
+  // A canvas that is drawn anew does not know which step is open.
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.elt.matches?.("[data-canvas]")) mark(slot.querySelector("[data-step]")?.dataset.step);
+  });
+
+  // Whoever goes on typing after a save that failed wants to stay.
+  slot.addEventListener("input", () => {
+    afterSave = null;
   });
 
   document.body.addEventListener("htmx:afterRequest", (event) => {
@@ -127,7 +138,10 @@ export function start() {
   });
 
   slot.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector(".menu:popover-open, dialog[open]")) guard(close);
+    if (event.key !== "Escape" || event.defaultPrevented) return;
+    if (document.querySelector(".menu:popover-open, dialog[open]")) return;
+    event.preventDefault(); // The same key would close the question that it opens.
+    guard(close);
   });
 
   window.addEventListener("beforeunload", (event) => {

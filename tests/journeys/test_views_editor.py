@@ -10,9 +10,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from journeys import publishing, runner
+from journeys.choices import RunState
 from journeys.forms.webhook import field_name
-from journeys.models import Journey
+from journeys.models import Journey, Run
 from tests.factories import make_member
+from tests.identity.factories import make_audience
 from tests.journeys.factories import Scene, grant, make_purchase, make_scene
 from webhooks.models import MemberGrant, TestSend
 from workspaces.choices import Preset
@@ -127,8 +130,12 @@ def test_without_both_gates_nothing_is_saved_or_tested(scene: Scene, lost: str) 
 
     assert "permission" in drawn.content.decode()
     assert "recipients" not in drawn.content.decode()
-    assert saved.status_code == 422
-    assert "permission" in saved.content.decode()
+    page = saved.content.decode()
+    assert saved.status_code == 403
+    assert "You may look at this step, and not change it." in page
+    assert "permission" in page
+    assert "Welcome them" in page
+    assert 'data-busy-label="Saving…"' not in page
     assert tested.status_code == 403
     journey.refresh_from_db()
     assert journey.draft["steps"][0]["name"] == "Step 1"
@@ -191,6 +198,89 @@ def test_a_stale_save_shows_both_values_and_can_be_kept(scene: Scene) -> None:
     assert kept.status_code == 204
 
 
+def test_a_save_after_another_steps_change_goes_through(scene: Scene) -> None:
+    journey = scene.journey(steps=[scene.config(), scene.config()])
+    mine = posted(scene, journey)
+    other = make_member(scene.workspace, Preset.MARKETER)
+    client_of(other).post(
+        url(journey, "step_delete"),
+        {"revision": str(journey.draft_revision), "step": journey.draft["steps"][1]["key"]},
+    )
+
+    saved = client_of(scene.member).post(url(journey, "panel", step_of(journey)), mine)
+
+    assert saved.status_code == 204
+    journey.refresh_from_db()
+    assert [step["name"] for step in journey.draft["steps"]] == ["Welcome them"]
+
+
+def test_their_value_can_be_taken_for_one_field_alone(scene: Scene) -> None:
+    journey = scene.journey()
+    mine = posted(scene, journey, **{CONTENT: "Mine", "variables": "{}"})
+    other = make_member(scene.workspace, Preset.MARKETER, name="Li Mei")
+    grant(other, scene.webhook)
+    theirs = posted(scene, journey, name="Hers", **{CONTENT: "Hers ${name}"})
+    address = url(journey, "panel", step_of(journey))
+    client_of(other).post(address, theirs)
+    client = client_of(scene.member)
+    stale = client.post(address, mine)
+
+    taken = client.post(address, {**mine, "take": "parameter:content"})
+
+    differing = {row.field for row in stale.context["conflict"].rows}
+    assert differing == {"name", "parameter:content", "variables"}
+    assert [(row.field, row.theirs, row.mine) for row in taken.context["conflict"].rows] == [
+        ("name", "Hers", "Welcome them")
+    ]
+    assert taken.context["form"][CONTENT].value() == "Hers ${name}"
+    assert taken.context["form"]["name"].value() == "Welcome them"
+    assert json.loads(taken.context["form"]["variables"].value())["content"]
+
+
+def test_a_conflict_names_choices_and_shows_no_ids(scene: Scene) -> None:
+    journey = scene.journey()
+    audience = make_audience(scene.workspace, name="Everybody")
+    key = journey.draft["start"]["key"]
+    scene._save_start(journey, scene.start(audiences=(audience.pk,)))
+
+    stale = client_of(scene.member).post(
+        url(journey, "panel", key),
+        {
+            "revision": str(journey.draft_revision - 1),
+            "name": "Members",
+            "audiences": [str(scene.audience.pk)],
+            "when": "at",
+            "at": "2099-12-03T09:00",
+        },
+    )
+
+    rows = {row.field: (row.theirs, row.mine) for row in stale.context["conflict"].rows}
+    assert stale.status_code == 409
+    assert rows["audiences"] == ("Everybody", "Members")
+    assert rows["when"] == ("Now, when it is published", "At a time")
+    assert rows["at"][0] == "–"
+    assert "2099" in rows["at"][1]
+    assert "T09" not in rows["at"][1]
+
+
+def test_a_step_deleted_meanwhile_keeps_what_was_typed_to_copy(scene: Scene) -> None:
+    journey = scene.journey()
+    mine = posted(scene, journey, **{CONTENT: "Half a sentence"})
+    other = make_member(scene.workspace, Preset.MARKETER, name="Li Mei")
+    client_of(other).post(
+        url(journey, "step_delete"),
+        {"revision": str(journey.draft_revision), "step": step_of(journey)},
+    )
+
+    stale = client_of(scene.member).post(url(journey, "panel", step_of(journey)), mine)
+
+    page = stale.content.decode()
+    assert stale.status_code == 409
+    assert "Li Mei deleted this step at" in page
+    assert "Half a sentence" in page
+    assert 'data-busy-label="Saving…"' not in page
+
+
 def test_a_reader_sees_the_panel_and_cannot_save(scene: Scene) -> None:
     journey = scene.journey()
     client = client_of(make_member(scene.workspace, Preset.ANALYST))
@@ -199,6 +289,7 @@ def test_a_reader_sees_the_panel_and_cannot_save(scene: Scene) -> None:
     refused = client.post(url(journey, "panel", step_of(journey)), posted(scene, journey))
 
     assert "You may look at this journey, and not change it." in shown.content.decode()
+    assert "User Marketing-Automated Marketing" in shown.content.decode()
     assert refused.status_code == 403
 
 
@@ -492,3 +583,54 @@ def test_another_tenants_journey_is_not_there(scene: Scene) -> None:
     )
 
     assert response.status_code == 404
+
+
+# --- Counts that are renewed ----------------------------------------------------------------------
+
+
+def test_counts_come_without_the_canvas_and_end_with_the_run(scene: Scene) -> None:
+    journey = scene.journey()
+    client = client_of(scene.member)
+    address = url(journey, "numbers")
+    before = client.get(address)
+    published = publishing.publish(
+        journey=journey, revision=journey.draft_revision, user=scene.member, now=timezone.now()
+    )
+    scheduled = client.get(address)
+    runner.sweep(now=timezone.now())
+
+    begun, drawn = client.get(address), client.get(f"{address}?drawn")
+    Run.objects.filter(pk=published.run.pk).update(state=RunState.STOPPED)
+    reader = make_member(scene.workspace, points=[Point.AUTOMATED_MARKETING])
+
+    assert "hx-get" not in before.content.decode()
+    assert "hx-get" in scheduled.content.decode()
+    assert "HX-Trigger" not in scheduled.headers
+    assert list(events_of(begun)) == ["numbers-began"]
+    assert "node-numbers" not in begun.content.decode()
+    page = drawn.content.decode()
+    assert f'id="numbers-{step_of(journey)}" hx-swap-oob="true"' in page
+    assert f'id="numbers-list-{step_of(journey)}" hx-swap-oob="true"' in page
+    assert 'data-live="3 Waiting, 0 Accepted, 0 Failed, 0 Skipped"' in page
+    assert '<svg class="canvas-graph"' not in page
+    assert "Waiting" not in client_of(reader).get(f"{address}?drawn").content.decode()
+
+
+# --- Logging in again -----------------------------------------------------------------------------
+
+
+def test_a_form_from_before_the_log_in_learns_the_new_token(scene: Scene) -> None:
+    journey = scene.journey()
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(scene.member)
+    address = url(journey, "panel", step_of(journey))
+    data = posted(scene, journey)
+
+    old = client.post(address, data, headers={"HX-Request": "true", "X-CSRFToken": "a" * 64})
+    plain = client.post(address, data)
+    token = old.headers["X-CSRFToken"]
+    again = client.post(address, data, headers={"HX-Request": "true", "X-CSRFToken": token})
+
+    assert old.status_code == plain.status_code == 403
+    assert "X-CSRFToken" not in plain.headers
+    assert again.status_code == 204
