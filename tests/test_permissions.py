@@ -43,7 +43,7 @@ from tests.identity.factories import make_audience, make_event_type, make_profil
 from tests.webhooks.factories import make_choice_list, make_webhook
 from webhooks import granting, keys, outbox, partitions, plans
 from webhooks.choices import SecretKind
-from webhooks.models import Delivery, Message, Receipt, Redelivery, Webhook
+from webhooks.models import Attempt, Delivery, Message, Receipt, Redelivery, Webhook
 from webhooks.outbox import NewChunk
 from workspaces import api_keys, member_groups, members, notices
 from workspaces.admin import scoping
@@ -399,6 +399,15 @@ def _make_records(webhook: Webhook) -> None:
     Delivery.objects.create(id="dlv_1", updated_at=now, **row, **shared)
     Message.objects.create(
         id="msg_1", chunk=chunk, delivery_ids=[], positions=[], body=b"", due_at=now, **shared
+    )
+    Attempt.objects.create(
+        day=chunk.day,
+        webhook=webhook,
+        delivery_id="dlv_1",
+        message_id="msg_1",
+        number=2,
+        at=now,
+        outcome="answered",
     )
     Receipt.objects.create(
         webhook=webhook, delivery_id="dlv_1", code="ok", occurred_at=now, received_at=now

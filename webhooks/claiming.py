@@ -79,8 +79,9 @@ RETURNING m.id, m.plan_id, m.chunk_id, m.day, m.delivery_ids, m.positions, m.bod
 
 # The try whose outcome nobody knows takes a number, so that the ledger shows it.
 _UNKNOWN_ATTEMPTS: Final = """
-INSERT INTO webhooks_attempt (day, delivery_id, message_id, number, kind, at, outcome)
-SELECT u.day, u.delivery_id, u.message_id, u.number, 'unknown', clock_timestamp(), 'unknown'
+INSERT INTO webhooks_attempt
+    (day, webhook_id, delivery_id, message_id, number, kind, at, outcome)
+SELECT u.day, %s, u.delivery_id, u.message_id, u.number, 'unknown', clock_timestamp(), 'unknown'
 FROM unnest(%s::date[], %s::text[], %s::text[], %s::int[])
     AS u (day, delivery_id, message_id, number)
 ON CONFLICT DO NOTHING
@@ -150,14 +151,17 @@ def claim_messages(
                     (message.day, delivery_id, message.id, message.attempts)
                     for delivery_id in message.delivery_ids
                 ]
-        record_unknown(cursor, unknown)
+        record_unknown(cursor, webhook_id, unknown)
     return messages, began
 
 
-def record_unknown(cursor: CursorWrapper, rows: Sequence[tuple[date, str, str, int]]) -> None:
+def record_unknown(
+    cursor: CursorWrapper, webhook_id: int, rows: Sequence[tuple[date, str, str, int]]
+) -> None:
     """Write an attempt of unknown outcome for each (day, delivery id, message id, number)."""
     if rows:
-        cursor.execute(_UNKNOWN_ATTEMPTS, [list(column) for column in zip(*rows, strict=True)])
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        cursor.execute(_UNKNOWN_ATTEMPTS, [webhook_id, *columns])
 
 
 def served(cursor: CursorWrapper, webhook_id: int) -> None:

@@ -87,6 +87,7 @@ class Preparer:
         if is_unknown and number < claiming.CAREFUL_CLAIMS:
             claiming.record_unknown(
                 self._cursor,
+                self._held.webhook_id,
                 [
                     (self._chunk.day, each, message_ids().one([each]), number)
                     for each in self._delivery_ids

@@ -79,13 +79,13 @@ RETURNING d.position
 """
 
 _INSERT_ATTEMPTS: Final = """
-INSERT INTO webhooks_attempt (day, delivery_id, message_id, number, kind, at, outcome, status_code,
-    answer, duration_ms, lease)
-SELECT u.day, u.delivery_id, u.message_id, u.number, u.kind, to_timestamp(u.at), u.outcome,
-    u.status_code, u.answer, u.duration_ms, u.lease
-FROM unnest(%s::date[], %s::text[], %s::text[], %s::int[], %s::text[], %s::float8[], %s::text[],
-    %s::int[], %s::text[], %s::int[], %s::uuid[]) AS u (day, delivery_id, message_id, number, kind,
-    at, outcome, status_code, answer, duration_ms, lease)
+INSERT INTO webhooks_attempt (day, webhook_id, delivery_id, message_id, number, kind, at, outcome,
+    status_code, answer, duration_ms, lease)
+SELECT u.day, u.webhook_id, u.delivery_id, u.message_id, u.number, u.kind, to_timestamp(u.at),
+    u.outcome, u.status_code, u.answer, u.duration_ms, u.lease
+FROM unnest(%s::date[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::text[], %s::float8[],
+    %s::text[], %s::int[], %s::text[], %s::int[], %s::uuid[]) AS u (day, webhook_id, delivery_id,
+    message_id, number, kind, at, outcome, status_code, answer, duration_ms, lease)
 """
 
 # A flush that is repeated after a lost COMMIT finds its own rows and is not late.
@@ -254,6 +254,7 @@ def insert_attempts(cursor: CursorWrapper, tried: Sequence[Tried], *, kind: str 
         _INSERT_ATTEMPTS + (_UNLESS_OURS if is_late else "") + " ON CONFLICT DO NOTHING",
         [
             "{" + ",".join([envelope.day.isoformat() for _, envelope, _ in found]) + "}",
+            numbers([each.held.webhook_id for each, _, _ in found]),
             words([recipient.delivery_id for _, _, recipient in found]),
             words([envelope.id for _, envelope, _ in found]),
             numbers([envelope.tries + 1 for _, envelope, _ in found]),

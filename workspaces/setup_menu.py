@@ -74,6 +74,7 @@ _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
         {
             "webhooks.delivery": _("What was sent to whom, and what was answered."),
             "webhooks.message": _("Requests that wait for their turn or for an answer."),
+            "webhooks.attempt": _("Every repeated try, and what came of it."),
             "webhooks.receipt": _("What other systems reported afterwards."),
             "webhooks.redelivery": _("Orders to send again, and how far they are."),
             "identity.mappingconflict": _("IDs that two people claim."),

@@ -29,6 +29,7 @@ from workspaces.points import Point
 pytestmark = pytest.mark.django_db
 
 LEDGER = "/admin/webhooks/delivery/"
+ATTEMPTS = "/admin/webhooks/attempt/"
 RECEIPTS = "/admin/webhooks/receipt/"
 MOBILE = "13800000000"
 
@@ -148,18 +149,18 @@ def test_the_pages_hold_everybody_once_and_count_nothing(client: Client, plan: P
 
     assert seen == [row.pk for row in sorted(made, key=lambda row: row.updated_at, reverse=True)]
     ledger = [query["sql"] for query in queries if 'FROM "webhooks_delivery"' in query["sql"]]
-    assert len(ledger) == 3
+    assert len(ledger) == 5
     assert not any("COUNT(" in sql or "OFFSET" in sql for sql in ledger)
 
 
 def test_equal_times_lose_and_double_nobody(client: Client, plan: Plan) -> None:
-    make_deliveries(plan, 150, updated_at=NOW)
+    make_deliveries(plan, 75, updated_at=NOW)
     login(client, make_administrator(plan.workspace))
 
     first = client.get(LEDGER).context["cl"]
     second = client.get(LEDGER + first.next_link).context["cl"]
 
-    assert len({row.pk for row in [*first.result_list, *second.result_list]}) == 150
+    assert len({row.pk for row in [*first.result_list, *second.result_list]}) == 75
 
 
 def test_a_page_costs_the_same_for_few_and_many(client: Client, plan: Plan) -> None:
@@ -211,8 +212,9 @@ def test_what_the_other_system_wrote_is_hidden_from_who_may_not_see_people(
 ) -> None:
     """A receiver may repeat in its answers and receipts what was filled in for the person."""
     (delivery,) = make_deliveries(plan, 1, answer=ECHO)
-    Attempt.objects.create(
+    attempt = Attempt.objects.create(
         day=delivery.day,
+        webhook=plan.webhook,
         delivery_id=delivery.pk,
         message_id="msg_1",
         number=2,
@@ -237,18 +239,20 @@ def test_what_the_other_system_wrote_is_hidden_from_who_may_not_see_people(
         url: client.get(url).content.decode()
         for url in (
             f"{LEDGER}{delivery.pk}/change/",
+            f"{ATTEMPTS}{attempt.pk}/change/",
             RECEIPTS,
             f"{RECEIPTS}{receipt.pk}/change/",
         )
     }
 
-    expected = [3, 1, 1]
-    assert [page.count("Zhang San") for page in pages.values()] == (expected if sees else [0, 0, 0])
+    expected = [3, 1, 1, 1]
+    none = [0] * len(expected)
+    assert [page.count("Zhang San") for page in pages.values()] == (expected if sees else none)
     told = [
         page.count("you need the permission “User Insight-People in Clear”")
         for page in pages.values()
     ]
-    assert told == ([0, 0, 0] if sees else expected)
+    assert told == (none if sees else expected)
 
 
 def test_an_empty_answer_is_not_said_to_be_hidden(client: Client, plan: Plan) -> None:
@@ -413,3 +417,28 @@ def test_a_place_that_no_link_says_is_the_first_page(
     response = client.get(f"/admin/webhooks/{model}/", {"after": after})
 
     assert response.status_code == 200
+
+
+def test_attempts_of_one_workspace_are_listed_the_latest_first(client: Client, plan: Plan) -> None:
+    other = make_webhook(make_workspace())
+    for number, webhook in enumerate([plan.webhook, other, *[plan.webhook] * 59]):
+        Attempt.objects.create(
+            day=NOW.date(),
+            webhook=webhook,
+            delivery_id=f"dlv_{number}",
+            message_id="msg_1",
+            number=2,
+            at=NOW + timedelta(seconds=number),
+            outcome="read_timeout",
+        )
+    login(client, developer_of(plan.workspace, Point.VIEW_DELIVERIES))
+
+    first = client.get(ATTEMPTS)
+    changes = first.context["cl"]
+    second = client.get(ATTEMPTS + changes.next_link).context["cl"]
+
+    seen = [row.delivery_id for row in [*changes.result_list, *second.result_list]]
+    assert seen == [f"dlv_{number}" for number in range(60, -1, -1) if number != 1]
+    assert "no complete answer came within the time limit" in first.content.decode()
+    found = client.get(ATTEMPTS, {"q": "dlv_7"}).context["cl"]
+    assert [row.delivery_id for row in found.result_list] == ["dlv_7"]

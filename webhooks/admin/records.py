@@ -77,6 +77,46 @@ class DueFirst(KeysetChangeList):
         return list(self.queryset.filter(pk__in=found))
 
 
+class LatestFirst(KeysetChangeList):
+    """Attempts are indexed by webhook too: the latest of each are read, then merged."""
+
+    moment = "at"
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        masks = Masks(request)
+        for row in self.result_list:
+            row.masks = masks
+
+    def read(self, request: HttpRequest, limit: int) -> list[Any]:
+        if "webhook" in self.filter_params or self.query:
+            return super().read(request, limit)
+        workspace = self.model_admin.workspace_of(request)  # type: ignore[attr-defined] # ours
+        at, key = self.place() or (None, 0)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _LATEST,
+                {
+                    "workspace": workspace.pk if workspace else 0,
+                    "at": at or "infinity",
+                    "key": key,
+                    "limit": limit,
+                },
+            )
+            found = [pk for (pk,) in cursor.fetchall()]
+        return list(self.queryset.filter(pk__in=found))
+
+
+_LATEST = """
+SELECT a.id FROM webhooks_webhook w
+CROSS JOIN LATERAL (
+    SELECT id, at FROM webhooks_attempt
+    WHERE webhook_id = w.id AND at <= %(at)s AND (at < %(at)s OR id > %(key)s)
+    ORDER BY at DESC, id LIMIT %(limit)s
+) a
+WHERE w.workspace_id = %(workspace)s ORDER BY a.at DESC, a.id LIMIT %(limit)s
+"""
+
 _FIRST_DUE = """
 SELECT m.id FROM webhooks_webhook w
 CROSS JOIN LATERAL (
@@ -389,6 +429,61 @@ class MessageAdmin(OneWorkspaceAdmin):
     @admin.display(description=gettext_lazy("deliveries"))
     def deliveries(self, obj: Message) -> str:
         return ", ".join(obj.delivery_ids)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+
+@admin.register(Attempt)
+class AttemptAdmin(OneWorkspaceAdmin):
+    """Every try from the second on, and those whose outcome is unknown or came late."""
+
+    workspace_lookup = "webhook__workspace"
+    changelist = LatestFirst
+    list_display = (
+        "tried",
+        "delivery_id",
+        "webhook",
+        "number",
+        "kind",
+        "ended",
+        "status_code",
+        "duration_ms",
+    )
+    list_filter = (WebhookFilter,)
+    search_fields = ("delivery_id",)
+    search_help_text = gettext_lazy("A delivery ID (dlv_…).")
+    fields = (*list_display, "message_id", "their_answer")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("webhook")
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            found.masks = Masks(request)
+        return found
+
+    @admin.display(description=gettext_lazy("at"))
+    def tried(self, obj: Attempt) -> str:
+        return date_format(timezone.localtime(obj.at), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("outcome"))
+    def ended(self, obj: Attempt) -> str:
+        answered = obj.outcome == Outcome.ANSWERED
+        return _("Answered.") if answered else str(answers.reason_sentence(obj.outcome))
+
+    @admin.display(description=gettext_lazy("answer"))
+    def their_answer(self, obj: Any) -> str | SafeString:
+        return code(obj.answer) if obj.masks.may_read(obj.webhook) else hidden()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(delivery_id=term) if term else queryset), False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields

@@ -81,15 +81,23 @@ class Attempt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     day = models.DateField()
-    delivery_id = models.CharField(max_length=64)
-    message_id = models.CharField(max_length=64)
-    number = models.PositiveSmallIntegerField()
-    kind = models.CharField(max_length=10, choices=AttemptKind, default=AttemptKind.AUTO)
-    at = models.DateTimeField()
-    outcome = models.CharField(max_length=20)
-    status_code = models.PositiveSmallIntegerField(null=True)
-    answer = models.TextField(blank=True)
-    duration_ms = models.PositiveIntegerField(null=True)
+    webhook = models.ForeignKey(
+        "webhooks.Webhook",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        verbose_name=_("webhook"),
+    )
+    delivery_id = models.CharField(_("delivery ID"), max_length=64)
+    message_id = models.CharField(_("message ID"), max_length=64)
+    number = models.PositiveSmallIntegerField(_("try"))
+    kind = models.CharField(_("kind"), max_length=10, choices=AttemptKind, default=AttemptKind.AUTO)
+    at = models.DateTimeField(_("at"))
+    outcome = models.CharField(_("outcome"), max_length=20)
+    status_code = models.PositiveSmallIntegerField(_("status"), null=True)
+    answer = models.TextField(_("answer"), blank=True)
+    duration_ms = models.PositiveIntegerField(_("duration"), null=True)
     lease = models.UUIDField(null=True)
 
     class Meta:
@@ -99,6 +107,10 @@ class Attempt(models.Model):
         indexes = [
             # Read by the delivery's page and the timeline.
             models.Index(fields=["delivery_id"], name="webhooks_attempt_delivery"),
+            # Read by the list of attempts, webhook by webhook.
+            models.Index(fields=["webhook", "-at", "id"], name="webhooks_attempt_recent"),
+            # Read by the page of one; the table's key begins with the day.
+            models.Index(fields=["id"], name="webhooks_attempt_one"),
         ]
 
     def __str__(self) -> str:
