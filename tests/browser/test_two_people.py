@@ -249,12 +249,13 @@ def test_every_way_out_of_a_changed_panel_asks(open_as: Open, scene: Scene) -> N
     content = open_step(page)
     content.fill(OURS)
 
-    for way_out in [
+    ways: list[Callable[[], None]] = [
         lambda: panel(page).get_by_role("button", name="Close").click(),
         lambda: nodes(page).filter(has_text="Step 2").click(),
         lambda: page.get_by_label("Back to the journeys").click(),
         lambda: content.press("Escape"),
-    ]:
+    ]
+    for way_out in ways:
         way_out()
         question.get_by_role("button", name="Keep editing").click()
         expect(content).to_have_value(OURS)
