@@ -2,8 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.core.cache import cache
+
+from tests.browser.shop import Shop, make_shop
+from webhooks.receiver import Receiver
+from workspaces.choices import Language
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,3 +25,12 @@ def _loop_is_not_ours() -> Iterator[None]:
     yield
     if before is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, settings: Any) -> Iterator[Shop]:
+    """A shop in English, or in the language that the test is parametrized with."""
+    cache.clear()
+    with Receiver() as receiver:
+        settings.EGRESS_ALLOW = [f"127.0.0.1/32:{receiver.port}"]
+        yield make_shop(receiver, getattr(request, "param", Language.ENGLISH))

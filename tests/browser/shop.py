@@ -14,6 +14,7 @@ from journeys import publishing, runner, runs
 from journeys.components.webhook import WebhookConfig
 from journeys.models import Journey, Run
 from tests.factories import PASSWORD, make_operator, make_user
+from tests.identity.factories import make_audience
 from tests.journeys.factories import NICKNAME, Scene, grant, make_purchase, make_scene
 from tests.webhooks.factories import make_administrator, make_choice_list, make_workspace
 from webhooks import engine, keys, registering
@@ -26,10 +27,18 @@ from workspaces.choices import Language, Preset, Scope
 from workspaces.models import User
 
 CROWD: Final = 23_570
+RULES: Final = {
+    "match": "all",
+    "conditions": [
+        {"tag": "orders", "operator": "at_least", "value": 2},
+        {"id_type": "MOBILE", "operator": "has"},
+    ],
+}
 CHINESE: Final[Mapping[str, str]] = {
     "Lakeside Retail": "湖畔零售",
     "Member marketing": "会员营销",
     "Members with a purchase": "有过购买的会员",
+    "Ordered twice or more": "下单两次以上",
     "Online shop": "网上商城",
     "Wang Lei": "王磊",
     "Li Mei": "李梅",
@@ -175,6 +184,7 @@ def _make_records(shop: Shop) -> None:
     Redelivery.objects.create(
         workspace=home, ordered_at=now, selection={}, total=12, done=12, finished_at=now
     )
+    rules = make_audience(home, name=shop.word("Ordered twice or more"), rules=RULES)
     secret, _clear = keys.make(
         webhook=scene.webhook, kind=SecretKind.AES, actor=shop.administrator, now=now, given=""
     )
@@ -186,6 +196,7 @@ def _make_records(shop: Shop) -> None:
         "no key": "abc-def",
         "app": "webhooks",
         "audience": scene.audience.pk,
+        "rules": rules.pk,
         "webhook": scene.webhook.pk,
         "secret": secret.pk,
         "operator": shop.operator.pk,

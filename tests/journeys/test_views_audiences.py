@@ -230,7 +230,7 @@ def test_rules_read_as_one_sentence(scene: Scene) -> None:
         " in the last 7 days."
     )
     with override("zh-hans"):
-        assert sentence(BATH, words) == "满足以下条件的用户：City 是“Bath”。"
+        assert sentence(BATH, words) == "满足以下条件的用户：City 等于 “Bath”。"
 
 
 def test_what_was_removed_since_stands_in_the_sentence_by_its_code(scene: Scene) -> None:
@@ -449,6 +449,18 @@ def test_who_changes_an_audience_is_warned_of_journeys_not_started(
     assert "Used in 1 journey" in before
     assert "has not started yet" not in before
     assert "“Welcome” has not started yet." in after
+
+
+def test_the_start_panel_leads_to_the_audience_and_to_a_new_one(
+    admin: Client, marketer: Client, scene: Scene
+) -> None:
+    journey = scene.journey()
+    panel = url(scene, "panel", journey.pk, journey.draft["start"]["key"])
+
+    for client, leads_on in ((admin, "New audience"), (marketer, "Look at the audiences")):
+        shown = client.get(panel).content.decode()
+        assert f'href="{url(scene, "audience", scene.audience.pk)}"' in shown
+        assert leads_on in shown
 
 
 # --- Files ----------------------------------------------------------------------------------------

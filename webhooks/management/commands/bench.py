@@ -13,7 +13,7 @@ touched. Needs the owner's right to create databases, and wrk for its ceiling.
 
   pipeline   people a second with two senders, receiver and database on this machine;
              in the same run one Celery task a person, tuned, and wrk on the same receiver
-  pages      milliseconds of each page about deliveries, after a journey was sent to so many
+  pages      milliseconds of each page and of its parts, after a journey was sent to so many
 
 Examples:
   manage.py bench pipeline --people 20000 --json

@@ -1,0 +1,140 @@
+"""What the benchmark of pages asks for: whole pages, and the parts that htmx fetches into them."""
+
+import html
+import re
+from html.parser import HTMLParser
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from benchmarks.scenario import Scenario
+from journeys.models import Run
+from webhooks.models import Delivery
+
+
+class Asked(NamedTuple):
+    """An address, and what is posted to it; None is a GET."""
+
+    address: str
+    data: dict[str, Any] | None = None
+
+
+def client_of(setting: Scenario) -> Client:
+    client = Client(headers={"host": settings.ALLOWED_HOSTS[0].lstrip(".") or "localhost"})
+    client.force_login(setting.member)
+    return client
+
+
+def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
+    slug, journey, sent = setting.workspace.slug, made.journey_id, _delivered()
+    deliveries = reverse("journeys:deliveries", args=[slug])
+    recorded = reverse("admin:webhooks_delivery_changelist")
+    found = {
+        "journeys": reverse("journeys:list", args=[slug]),
+        "run": reverse("journeys:run", args=[slug, journey, made.pk]),
+        "canvas": reverse("journeys:editor", args=[slug, journey]),
+        "versions": reverse("journeys:versions", args=[slug, journey]),
+        "notices": reverse("workspaces:notices"),
+        "settings": reverse("workspaces:settings"),
+        "deliveries": deliveries,
+        "deliveries of a run": f"{deliveries}?run={made.pk}",
+        "deliveries accepted": f"{deliveries}?run={made.pk}&state=delivered",
+        "deliveries skipped": f"{deliveries}?run={made.pk}&state=skipped",
+        "deliveries of a reason": f"{deliveries}?run={made.pk}&tally=skipped:no_id",
+        "deliveries of a webhook": f"{deliveries}?webhook={setting.webhook.pk}",
+        "deliveries of nobody": f"{deliveries}?run={made.pk}&state=dead",
+        "deliveries of a person": f"{deliveries}?person={sent.qaid}",
+        "why": reverse("journeys:why", args=[slug, journey, made.pk, sent.qaid]),
+        "admin": reverse("admin:index"),
+        "admin webhooks": reverse("admin:webhooks_webhook_changelist"),
+        "admin webhook": reverse("admin:webhooks_webhook_change", args=[setting.webhook.pk]),
+        "admin guide": reverse("admin:webhooks_webhook_guide", args=[setting.webhook.pk]),
+        "admin people": reverse("admin:identity_profile_changelist"),
+        "admin audiences": reverse("admin:identity_audience_changelist"),
+        "admin audit trail": reverse("admin:workspaces_auditentry_changelist"),
+        "admin deliveries": recorded,
+        "admin deliveries failed": f"{recorded}?state=dead",
+        "admin deliveries of a webhook": f"{recorded}?webhook={setting.webhook.pk}",
+        "admin delivery": reverse("admin:webhooks_delivery_change", args=[sent.pk]),
+        "admin messages": reverse("admin:webhooks_message_changelist"),
+        "admin receipts": reverse("admin:webhooks_receipt_changelist"),
+    }
+    following = re.search(r'href="([^"]+)" rel="next"', client.get(deliveries).content.decode())
+    if following:
+        found["deliveries, next page"] = deliveries + html.unescape(following.group(1))
+    return {name: Asked(address) for name, address in found.items()}
+
+
+def fragments(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
+    slug, journey = setting.workspace.slug, made.journey_id
+    draft = made.journey.draft
+    step = [slug, journey, draft["steps"][0]["key"]]
+    panel = reverse("journeys:panel", args=step)
+    typed = fields_of(client.get(panel).content.decode())
+    insert = typed | {"insert": "content"}
+    variable = reverse("journeys:variable", args=step)
+    dialog = fields_of(client.post(variable, insert).content.decode())
+    return {
+        "panel of a step": Asked(panel),
+        "panel of the start": Asked(
+            reverse("journeys:panel", args=[slug, journey, draft["start"]["key"]])
+        ),
+        "preview": Asked(reverse("journeys:preview", args=step), typed),
+        "variable dialog": Asked(variable, insert),
+        "variable preview": Asked(reverse("journeys:variable_preview", args=step), dialog),
+        "test dialog": Asked(reverse("journeys:test", args=step), typed),
+        "publish review": Asked(reverse("journeys:publish", args=[slug, journey])),
+        "canvas part": Asked(reverse("journeys:canvas", args=[slug, journey])),
+        "run numbers": Asked(reverse("journeys:run_numbers", args=[slug, journey, made.pk])),
+        "find a person": Asked(
+            reverse("journeys:person", args=[slug, journey, made.pk]),
+            {"id": _delivered().sent_id},
+        ),
+        "orders": Asked(reverse("journeys:orders", args=[slug])),
+    }
+
+
+def _delivered() -> Delivery:
+    found = Delivery.objects.filter(state="delivered").exclude(sent_id="").first()
+    assert found is not None
+    return found
+
+
+class _Fields(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, list[str]] = {}
+        self._open, self._is_text = "", False  # The select or textarea that is being read.
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        name = told.get("name") or ""
+        if tag in ("select", "textarea"):
+            self._open, self._is_text = name, tag == "textarea"
+        elif tag == "option" and "selected" in told:
+            self._put(self._open, told.get("value") or "")
+        elif tag == "input" and (
+            told.get("type") not in ("checkbox", "radio", "submit") or "checked" in told
+        ):
+            self._put(name, told.get("value") or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("select", "textarea"):
+            self._open, self._is_text = "", False
+
+    def handle_data(self, data: str) -> None:
+        if self._is_text:
+            self._put(self._open, data.removeprefix("\n"))
+
+    def _put(self, name: str, value: str) -> None:
+        if name:
+            self.found.setdefault(name, []).append(value)
+
+
+def fields_of(page: str) -> dict[str, list[str]]:
+    """Return what a browser would post of the forms in a page."""
+    parser = _Fields()
+    parser.feed(page)
+    return parser.found

@@ -1,0 +1,134 @@
+"""An audience of rules in a real browser: built by keyboard, counted while it is typed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from playwright.sync_api import Browser, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from identity.choices import TagType
+from identity.models import Audience
+from tests.factories import make_administrator, make_workspace
+from tests.identity.factories import make_audience, make_identifier, make_profile, make_tag
+from workspaces.models import Workspace
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+# A count that another key has overtaken is let go; htmx writes that down.
+NO_PROBLEM = ("422", "htmx:afterRequest", "htmx:sendAbort")
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    cache.clear()
+    workspace = make_workspace(name="Member marketing")
+    make_tag(workspace, "city", name="City")
+    make_tag(workspace, "orders", TagType.NUMBER, name="Orders")
+    mobile = workspace.id_types.get(code="MOBILE")
+    for number in range(3):
+        person = make_profile(workspace, tags={"city": "Bath", "orders": number})
+        source = workspace.data_sources.get()
+        make_identifier(person, mobile, f"1380000000{number}", source=source)
+    return workspace
+
+
+@pytest.fixture
+def page(
+    browser: Browser, client: Client, live_server: LiveServer, workspace: Workspace
+) -> Iterator[Page]:
+    """A page whose script errors and refusals by the security policy fail the test."""
+    client.force_login(make_administrator(workspace, name="Wang Lei"))
+    context = browser.new_context(base_url=live_server.url)
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+    )
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: (
+            problems.append(message.text)
+            if message.type == "error" and not any(each in message.text for each in NO_PROBLEM)
+            else None
+        ),
+    )
+    yield opened
+    assert problems == []
+    context.close()
+
+
+def focused(page: Page) -> str:
+    found: str = page.evaluate("document.activeElement.id")
+    return found
+
+
+def test_an_audience_is_built_by_keyboard_and_counted_on_the_way(
+    page: Page, workspace: Workspace
+) -> None:
+    said = page.locator("#rules-said")
+    page.goto(f"/w/{workspace.slug}/audiences/")
+    page.get_by_role("button", name="New audience").press("Enter")
+    page.get_by_label("Name").press_sequentially("Buyers in Bath")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="New audience")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("Buyers in Bath")
+    expect(said).to_contain_text("Complete the conditions")
+    page.locator("#subject-0").focus()
+    page.keyboard.type("City")
+    expect(page.locator("#operator-0")).to_be_visible()
+    assert focused(page) == "subject-0"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert focused(page) == "value-0"
+    page.keyboard.type("Bath")
+    expect(said).to_contain_text("People where City is “Bath”.")
+    expect(said).to_contain_text("3 people now")
+
+    page.get_by_role("button", name="Add a condition").press("Enter")
+    expect(page.locator("#subject-1")).to_be_focused()
+    page.keyboard.type("Orders")
+    expect(page.locator("#operator-1")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.type("is at least")
+    expect(page.locator("#operator-1")).to_have_value("at_least")
+    page.locator("#value-1").focus()
+    page.keyboard.type("1")
+    expect(said).to_contain_text("People where City is “Bath” and Orders is at least 1.")
+    expect(said).to_contain_text("2 people now")
+    expect(page.locator("#value-0")).to_have_value("Bath")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="Buyers in Bath")).to_be_visible()
+    saved = Audience.objects.get(name="Buyers in Bath")
+    assert [each["tag"] for each in saved.rules["conditions"]] == ["city", "orders"]
+
+
+def test_a_file_is_looked_into_before_it_is_imported(
+    page: Page, workspace: Workspace, tmp_path: Path
+) -> None:
+    audience = make_audience(workspace, name="Spring")
+    file = tmp_path / "people.csv"
+    file.write_text("MOBILE\n138 0000 0001\n13899999999\nx\n")
+    page.goto(f"/w/{workspace.slug}/audiences/{audience.pk}/upload/")
+
+    page.get_by_label("File").set_input_files(file)
+
+    look = page.locator("#look")
+    expect(look).to_contain_text("Its column “MOBILE” is the ID type")
+    expect(look.get_by_role("cell", name="138 0000 0001")).to_be_visible()
+    assert not audience.members.exists()
+    page.get_by_label("Add unknown people").check()
+    expect(look).to_contain_text("Lines of unknown IDs, of which people are made")
+    page.get_by_role("button", name="Import").click()
+
+    expect(page.get_by_role("heading", name="2 of 3 lines are in.")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the 1 line left out").click()
+    assert "4,MOBILE" in Path(download.value.path()).read_text(encoding="utf-8-sig")

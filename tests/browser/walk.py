@@ -1,0 +1,276 @@
+"""One browser that opens page after page and says what is wrong with them; see ``pages.py``.
+
+GALLERY=<folder> keeps a picture of each page in each look, SCREENSHOTS=docs/images those of the
+documentation.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings as django_settings
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import TimeoutError as TookTooLong
+
+from tests.browser.chinese import foreign_words
+from tests.browser.pages import ASKS, PARTLY_ENGLISH, Row, key_of
+from tests.browser.shop import CODES, Shop
+from tests.factories import PASSWORD, make_user
+from tests.workspaces.test_second_step import log_in, turn_on
+from webhooks.admin.pages import SHOWN_ONCE
+from workspaces.choices import Language
+
+GALLERY: Final = os.environ.get("GALLERY")
+Scheme = Literal["light", "dark"]
+
+
+class Look(NamedTuple):
+    width: int
+    scheme: Scheme
+    options: dict[str, Any] | None  # axe's; None: it has read the page at this size
+
+
+EVERYTHING: Final = {"resultTypes": ["violations"]}
+# What another theme can spoil.
+COLOURS: Final = {**EVERYTHING, "runOnly": ["color-contrast", "link-in-text-block"]}
+LOOKS: Final[dict[str, tuple[Look, ...]]] = {
+    Language.ENGLISH: (
+        Look(1280, "light", EVERYTHING),
+        Look(1280, "dark", COLOURS),
+        Look(390, "dark", None),
+        Look(390, "light", None),
+    ),
+    Language.CHINESE: (
+        Look(1280, "light", None),
+        Look(1280, "dark", None),
+        Look(390, "dark", COLOURS),
+        Look(390, "light", EVERYTHING),
+    ),
+}
+# The documentation's pictures.
+DOCUMENTED: Final = {
+    "journeys_list_1280_light_en": "journeys",
+    "journeys_publish_1280_light_en": "publish",
+    "journeys_run_1280_light_en": "run",
+    "journeys_run_1280_dark_en": "run-dark",
+}
+HEIGHTS: Final = {1280: 800, 390: 844}
+RUN_AXE: Final = """
+(options) => axe.run(options).then(({ violations }) => violations.map(
+  ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`
+))
+"""
+SETTLED: Final = """
+() => !document.querySelector(".htmx-request, [aria-busy=true]")
+  && document.fonts.ready.then(() => true)
+"""
+TOO_WIDE: Final = "() => document.documentElement.scrollWidth > innerWidth"
+
+
+# What a rule of the look says, asked of every page at once.
+BROKEN_RULES: Final = """() => {
+  const broken = [];
+  const seen = (node) => node.getClientRects().length > 0;
+  const all = [...document.querySelectorAll("body *")].filter(seen);
+  const style = (node) => getComputedStyle(node);
+  const name = (node) => `${node.tagName}.${node.className}#${node.id}`;
+  for (const node of all) {
+    if (style(node).letterSpacing !== "normal") broken.push(`letter-spacing: ${name(node)}`);
+    if (style(node).textTransform === "uppercase" && !node.matches(".avatar"))
+      broken.push(`capitals: ${name(node)}`);
+    const isCode = node.closest("pre, code, svg, .admin-once, textarea");
+    if (!isCode && !style(node).fontFamily.includes("Inter"))
+      broken.push(`font: ${name(node)}`);
+  }
+  if (innerWidth >= 768) {
+    const height = (node) => Math.round(node.getBoundingClientRect().height);
+    const header = document.querySelector(".header");
+    if (header && height(header) !== 56) broken.push(`header: ${height(header)}`);
+    const fields = ".admin-form .field > input, .admin-form .field select:not([multiple])";
+    for (const node of all.filter((one) => one.matches(fields)))
+      if (node.type !== "checkbox" && node.type !== "file" && height(node) !== 36)
+        broken.push(`field: ${name(node)} ${height(node)}`);
+    for (const row of all.filter((one) => one.matches("#result_list tbody tr")))
+      if (height(row) < 40) broken.push(`row: ${height(row)}`);
+  }
+  const grounds = new Set(all.filter((one) => one.matches("#result_list tbody tr"))
+    .map((row) => style(row).backgroundColor));
+  if (grounds.size > 1) broken.push("zebra");
+  const filled = all.filter((one) => one.matches(".button-primary, .button.default"));
+  // The webhook's page holds a second form, which gives permissions.
+  const forms = document.querySelector(".webhook-grant") ? 2 : 1;
+  if (filled.length > forms) broken.push("two filled buttons");
+  if (document.documentElement.scrollWidth > innerWidth) broken.push("scrolls sideways");
+  return broken;
+}"""
+# Swagger's own page, for developers: English, and its contrasts and headings are not ours.
+SWAGGER: Final = "api_docs"
+
+
+class Walk:
+    """One browser that opens page after page, and what was wrong with them."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        address: str,
+        shop: Shop,
+        *,
+        looks: Mapping[str, Sequence[Look]] = LOOKS,
+        also: Sequence[str] = (),
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            also: scripts that return what else is wrong, asked in each look.
+        """
+        self.browser, self.address, self.shop = browser, address, shop
+        self.looks, self.also = looks, also
+        self.wrong: list[str] = []
+        self.refused: set[str] = set()
+        self._clients = _clients(shop)
+        self.values = {**shop.values, **key_of(shop.newcomer)}
+        self._said: list[str] = []
+        self._page: Page | None = None
+        self._visitor = ""
+
+    def look_at(self, row: Row, address: str = "") -> None:
+        """Open the page, do its steps, and look at it in every way."""
+        page = self.page_of(row.visitor)
+        self._said.clear()
+        answer = page.goto((address or self.address_of(row.on or row.name, row)) + row.query)
+        assert answer is not None
+        if answer.status == 403 != row.status and address:
+            self.refused.add(row.name)
+            return
+        if answer.status != row.status:
+            self.wrong.append(f"{row.title}: {answer.status} at {page.url}")
+            return
+        try:
+            for step in row.steps:
+                self._do(page, step.click, step.fields, row)
+                page.locator(step.seen).first.wait_for()
+            self._look(page, row)
+        except TookTooLong as error:
+            self.wrong.append(f"{row.title}: {error.message}")
+
+    def look_at_answer(self, title: str, answer: HttpResponse) -> None:
+        page = self.page_of("anonymous")
+        page.unroute_all()
+        page.route(
+            "**/error/",
+            lambda route: route.fulfill(
+                body=answer.content, status=answer.status_code, content_type="text/html"
+            ),
+        )
+        page.goto("/error/")
+        self._look(page, Row(title))
+
+    def address_of(self, name: str, row: Row) -> str:
+        """Return the address, which takes as many of the row's arguments as it has room for."""
+        for count in range(len(row.arguments), -1, -1):
+            try:
+                return reverse(name, args=[self.values[one] for one in row.arguments[:count]])
+            except NoReverseMatch:
+                continue
+        raise AssertionError(f"No address for {name}.")
+
+    def _do(self, page: Page, click: str, fields: tuple[tuple[str, str], ...], row: Row) -> None:
+        for selector, value in fields:
+            page.locator(selector).fill(value)
+        if click.startswith("@"):
+            click = ASKS.format(self.address_of(click.removeprefix("@"), row))
+        page.locator(click).first.click()
+
+    def _look(self, page: Page, row: Row) -> None:
+        page.wait_for_function(SETTLED)
+        found: set[str] = set()
+        if self.shop.language == Language.CHINESE and not PARTLY_ENGLISH.fullmatch(row.title):
+            found |= {f"English: {word}" for word in foreign_words(page, names=CODES)}
+        found |= set(self._said)
+        for look in self.looks[self.shop.language]:
+            if look.options is None and look.scheme == "dark" and not GALLERY:
+                continue
+            page.emulate_media(color_scheme=look.scheme)
+            page.set_viewport_size({"width": look.width, "height": HEIGHTS[look.width]})
+            keep(page, f"{row.title}_{look.width}_{look.scheme}_{self.shop.language}")
+            name = f"{look.width} {look.scheme}: "
+            if look.options and row.name != SWAGGER:
+                found |= {name + each for each in page.evaluate(RUN_AXE, look.options)}
+            if page.evaluate(TOO_WIDE):
+                found.add(f"{name}scrolls sideways")
+            for script in self.also:
+                found |= {name + each for each in page.evaluate(script)}
+            if row.name.startswith("admin:"):
+                found |= {name + each for each in page.evaluate(BROKEN_RULES)}
+        self.wrong += [f"{row.title}: {each}" for each in sorted(found)]
+
+    def page_of(self, visitor: str) -> Page:
+        if self._page is None or self._visitor != visitor:
+            if self._page:
+                self._page.context.close()
+            context = self.browser.new_context(base_url=self.address, reduced_motion="reduce")
+            context.add_init_script(Axe().axe_script)
+            cookies = {django_settings.LANGUAGE_COOKIE_NAME: self.shop.language}
+            if visitor in self._clients:
+                name = django_settings.SESSION_COOKIE_NAME
+                cookies[name] = self._clients[visitor].cookies[name].value
+            context.add_cookies(
+                [
+                    {"name": name, "value": value, "url": self.address}
+                    for name, value in cookies.items()
+                ]
+            )
+            self._page, self._visitor = context.new_page(), visitor
+            self._page.set_default_timeout(5_000)
+            self._page.on("pageerror", lambda error: self._said.append(f"error: {error}"))
+            self._page.on("console", self._note)
+        self._page.set_viewport_size({"width": 1280, "height": 800})
+        self._page.emulate_media(color_scheme="light")
+        return self._page
+
+    def close(self) -> None:
+        if self._page:
+            self._page.context.close()
+
+    def _note(self, message: ConsoleMessage) -> None:
+        # The page's own status, asked for on purpose, is written down too.
+        if message.type == "error" and "the server responded with a status" not in message.text:
+            self._said.append(f"console: {message.text}")
+
+
+def _clients(shop: Shop) -> dict[str, Client]:
+    """Log every visitor in: by password where the page wants to know when that was."""
+    secured = make_user(email="secured@example.com", language=shop.language)
+    clients = {"administrator": log_in(shop.administrator)[0], "secured": log_in(secured)[0]}
+    again = {"password": PASSWORD}
+    clients["administrator"].post("/accounts/reauthenticate/", again)
+    turn_on(clients["secured"])
+    cache.clear()
+    clients["half"] = log_in(secured)[0]
+    for visitor, user in (
+        ("operator", shop.operator),
+        ("marketer", shop.scene.member),
+        ("newcomer", shop.newcomer),
+        ("starter", shop.starter),
+    ):
+        clients[visitor] = Client()
+        clients[visitor].force_login(user)
+    session = clients["administrator"].session
+    session[SHOWN_ONCE] = [shop.values["secret"]]
+    session.save()
+    return clients
+
+
+def keep(page: Page, name: str) -> None:
+    if (folder := os.environ.get("SCREENSHOTS")) and name in DOCUMENTED:
+        page.screenshot(path=Path(folder) / f"{DOCUMENTED[name]}.png")
+    if GALLERY:
+        Path(GALLERY).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(GALLERY) / f"{name}.png", full_page=True)
