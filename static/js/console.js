@@ -8,6 +8,7 @@ import * as live from "./live.js";
 import * as menus from "./menus.js";
 import * as network from "./network.js";
 import * as panel from "./panel.js";
+import * as rules from "./rules.js";
 import * as steps from "./steps.js";
 import * as submit from "./submit.js";
 import * as tabs from "./tabs.js";
@@ -26,6 +27,7 @@ network.start();
 copy.start();
 tabs.start();
 theme.start();
+rules.start();
 steps.start();
 canvas.start({
   ask: (question) => dialogs.confirm({ title: text("deleteTitle"), body: question, label: text("delete") }),

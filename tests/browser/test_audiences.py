@@ -107,6 +107,7 @@ def test_an_audience_is_built_by_keyboard_and_counted_on_the_way(
 
     expect(page.get_by_role("heading", name="Buyers in Bath")).to_be_visible()
     saved = Audience.objects.get(name="Buyers in Bath")
+    assert saved.rules is not None
     assert [each["tag"] for each in saved.rules["conditions"]] == ["city", "orders"]
 
 
@@ -118,7 +119,7 @@ def test_a_file_is_looked_into_before_it_is_imported(
     file.write_text("MOBILE\n138 0000 0001\n13899999999\nx\n")
     page.goto(f"/w/{workspace.slug}/audiences/{audience.pk}/upload/")
 
-    page.get_by_label("File").set_input_files(file)
+    page.locator("#id_file").set_input_files(file)
 
     look = page.locator("#look")
     expect(look).to_contain_text("Its column “MOBILE” is the ID type")
