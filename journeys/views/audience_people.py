@@ -73,8 +73,9 @@ def _people(qaids: Sequence[int], *, in_clear: bool) -> list[dict[str, Any]]:
     ids: dict[int, list[dict[str, str]]] = {qaid: [] for qaid in qaids}
     rows = Identifier.objects.filter(profile__in=qaids, id_type__enabled=True)
     for each in rows.select_related("id_type").order_by("id_type__priority", "-last_seen"):
-        of_person = ids[each.profile_id]
-        if len(of_person) < IDS_SHOWN:
-            value = masking.shown(each.value, each.id_type, in_clear=in_clear)
-            of_person.append({"type": each.id_type.name, "value": value})
+        value = masking.shown(each.value, each.id_type, in_clear=in_clear)
+        shown = {"type": each.id_type.name, "value": value}
+        # Two data sources may report the same.
+        if len(ids[each.profile_id]) < IDS_SHOWN and shown not in ids[each.profile_id]:
+            ids[each.profile_id].append(shown)
     return [{"qaid": qaid, "ids": found} for qaid, found in ids.items()]
