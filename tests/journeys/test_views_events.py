@@ -132,10 +132,13 @@ def test_a_journey_that_listened_later_is_not_blamed(administrator: Client, scen
     take()
     IncomingEvent.objects.update(taken_at=timezone.now() - timedelta(minutes=1))
     listen(scene)
+    scene.report(scene.people[1], "e-2", amount=60)
+    take()
 
-    (row,) = rows(administrator, scene)
+    later, earlier = rows(administrator, scene)
 
-    assert not row["outcomes"]
+    assert not earlier["outcomes"]
+    assert [each.entered for each in later["outcomes"]] == [True]
 
 
 # --- The list -------------------------------------------------------------------------------------
