@@ -19,7 +19,7 @@ from tests.journeys.factories import NICKNAME, Scene, grant, make_purchase, make
 from tests.webhooks.factories import make_administrator, make_choice_list, make_workspace
 from webhooks import engine, keys, registering
 from webhooks.choices import SecretKind
-from webhooks.models import Delivery, Message, Plan, Receipt, Redelivery, TestSend
+from webhooks.models import Attempt, Delivery, Message, Plan, Receipt, Redelivery, TestSend
 from webhooks.receiver import Receiver
 from webhooks.receiver.server import Options
 from workspaces import api_keys, member_groups, members
@@ -216,6 +216,16 @@ def _make_journeys(shop: Shop) -> None:
     assert Run.objects.get(pk=finished.pk).state == "finished"
     delivery = Delivery.objects.filter(workspace=scene.workspace).first()
     assert delivery is not None
+    Attempt.objects.create(
+        day=delivery.day,
+        webhook=scene.webhook,
+        delivery_id=delivery.pk,
+        message_id="msg_1",
+        number=2,
+        at=timezone.now(),
+        outcome="answered",
+        status_code=200,
+    )
     Receipt.objects.create(
         webhook=scene.webhook,
         delivery_id=delivery.pk,

@@ -42,15 +42,6 @@ def test_a_group_without_a_page_for_the_visitor_is_left_out() -> None:
     assert "access" not in found
 
 
-def test_the_navigation_names_no_page_twice() -> None:
-    found = groups_of(make_administrator(make_workspace()))
-
-    beside = {page.url for group in found.values() for page in group.beside_navigation}
-
-    assert "/admin/identity/audience/" not in beside
-    assert "/admin/identity/tag/" in beside
-
-
 def test_the_page_that_is_open_is_marked_and_the_set_up_above_it_is_not() -> None:
     administrator = make_administrator(make_workspace())
     client = Client()

@@ -198,8 +198,8 @@ def test_a_workspace_that_was_left_is_not_entered_again() -> None:
             Preset.ADMINISTRATOR,
             ["Journeys", "People", "Audiences", "Events", "Deliveries", "Set-up"],
         ),
-        (Preset.MARKETER, ["Journeys"]),
-        (Preset.ANALYST, ["Journeys"]),
+        (Preset.MARKETER, ["Journeys", "Audiences", "Events", "Deliveries"]),
+        (Preset.ANALYST, ["Journeys", "Events", "Deliveries"]),
         (
             Preset.DEVELOPER,
             ["Journeys", "People", "Audiences", "Events", "Deliveries", "Set-up"],
