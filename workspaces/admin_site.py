@@ -19,7 +19,6 @@ from django.utils.translation import gettext_lazy as _
 
 from workspaces import audit, current, permissions, setup_menu
 from workspaces.choices import Via
-from workspaces.context import Frame
 from workspaces.models import User
 
 _MAY_ENTER = "_may_enter_setup"
@@ -155,11 +154,7 @@ class ConsoleAdminSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)
         context["current_workspace"] = current.workspace(request)
-        context["setup_groups"] = setup_menu.groups(
-            context["available_apps"],
-            path=request.path,
-            navigation={item["url"] for item in Frame(request).nav},
-        )
+        context["setup_groups"] = setup_menu.groups(context["available_apps"], path=request.path)
         return context
 
     def get_urls(self) -> list[URLResolver | URLPattern]:

@@ -16,19 +16,12 @@ from workspaces.points import Point
 
 
 class Entry(NamedTuple):
-    """One line of the navigation, for whoever holds one of the points.
-
-    A page of the set-up is offered to who may enter the set-up, and shows the current workspace.
-    """
+    """One line of the navigation, for whoever holds one of the points."""
 
     label: str | Promise
     icon: str
     url_name: str
     points: frozenset[Point]
-
-    @property
-    def in_setup(self) -> bool:
-        return self.url_name.startswith("admin:")
 
 
 NAVIGATION: Final = (
@@ -99,9 +92,9 @@ class Frame:
         if self.workspace is None:
             return []
         lines = [
-            (entry.label, entry.icon, self._address(entry, self.workspace))
+            (entry.label, entry.icon, reverse(entry.url_name, args=[self.workspace.slug]))
             for entry in NAVIGATION
-            if entry.points & self.points and (self.admin_url or not entry.in_setup)
+            if entry.points & self.points
         ]
         if self.admin_url:
             lines.append((_("Set-up"), "settings", self.admin_url))
@@ -116,9 +109,6 @@ class Frame:
             }
             for label, icon, url in lines
         ]
-
-    def _address(self, entry: Entry, workspace: Workspace) -> str:
-        return reverse(entry.url_name, args=[] if entry.in_setup else [workspace.slug])
 
     @cached_property
     def admin_url(self) -> str:

@@ -3,7 +3,7 @@
 Upper apps are known by name only. A page that no group names is the operator's.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from django.utils.functional import Promise
@@ -13,7 +13,7 @@ OPERATOR_KEY: Final = "operator"
 
 
 class Page(NamedTuple):
-    """One list of the set-up; ``in_navigation`` when the console's navigation leads there too."""
+    """One list of the set-up."""
 
     name: str
     about: str | Promise
@@ -21,18 +21,12 @@ class Page(NamedTuple):
     add_url: str
     add_label: str
     current: bool
-    in_navigation: bool
 
 
 class Group(NamedTuple):
     key: str
     name: str | Promise
     pages: list[Page]
-
-    @property
-    def beside_navigation(self) -> list[Page]:
-        """Return the pages that the navigation above does not name already."""
-        return [page for page in self.pages if not page.in_navigation]
 
 
 _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
@@ -84,15 +78,12 @@ _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
 )
 
 
-def groups(
-    apps: Iterable[Mapping[str, Any]], *, path: str, navigation: Collection[str] = ()
-) -> list[Group]:
+def groups(apps: Iterable[Mapping[str, Any]], *, path: str) -> list[Group]:
     """Sort what Django's app list offers the visitor into groups; empty ones are left out.
 
     Args:
         apps: ``AdminSite.get_app_list``, which holds only what the visitor may open.
         path: the page being shown.
-        navigation: the addresses that the console's navigation leads to.
     """
     offered = {
         model["model"]._meta.label_lower: model
@@ -103,19 +94,17 @@ def groups(
     made = []
     for key, name, labels in _GROUPS:
         pages = [
-            _page(offered.pop(label), about, path, navigation)
+            _page(offered.pop(label), about, path)
             for label, about in labels.items()
             if label in offered
         ]
         made.append(Group(key, name, pages))
-    rest = [_page(model, "", path, navigation) for model in offered.values()]
+    rest = [_page(model, "", path) for model in offered.values()]
     made.append(Group(OPERATOR_KEY, _("Installation"), rest))
     return [group for group in made if group.pages]
 
 
-def _page(
-    model: Mapping[str, Any], about: str | Promise, path: str, navigation: Collection[str]
-) -> Page:
+def _page(model: Mapping[str, Any], about: str | Promise, path: str) -> Page:
     url: str = model["admin_url"]
     return Page(
         name=str(model["name"]),
@@ -124,5 +113,4 @@ def _page(
         add_url=model["add_url"] or "",
         add_label=_("Add %(name)s") % {"name": model["model"]._meta.verbose_name},
         current=path.startswith(url),
-        in_navigation=url in navigation,
     )
