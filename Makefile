@@ -14,7 +14,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 	&& echo $$candidate && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench lock
+.PHONY: help setup run demo test check screens bench lock
 
 help: ## List the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1	\2/p' $(ROOT)/Makefile | expand -t 16
@@ -37,6 +37,11 @@ bench: $(VENV)/.development ## Measure the pipeline beside the obvious design
 
 check: $(VENV)/.development ## Run every static check
 	@cd $(ROOT) && BIN=$(BIN) exec .ci/check
+
+screens: $(VENV)/.development ## Take a picture of every page in every look, into .local/screens
+	@cd $(ROOT) && rm -rf .local/screens && mkdir -p .local/screens && \
+	GALLERY=.local/screens $(BIN)/python -m pytest tests/browser/test_every_page.py -q $(ARGS); \
+	status=$$?; $(BIN)/python -m tests.browser.screens .local/screens; exit $$status
 
 lock: $(VENV)/.development ## Lock the requirements again (needs uv)
 	@$(BIN)/python $(ROOT)/.ci/lock.py

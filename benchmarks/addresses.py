@@ -85,7 +85,7 @@ def fragments(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
         "variable dialog": Asked(variable, insert),
         "variable preview": Asked(reverse("journeys:variable_preview", args=step), dialog),
         "test dialog": Asked(reverse("journeys:test", args=step), typed),
-        "publish review": Asked(reverse("journeys:publish", args=[slug, journey])),
+        "publish review": Asked(reverse("journeys:publish", args=[slug, journey]) + "?count=1"),
         "canvas part": Asked(reverse("journeys:canvas", args=[slug, journey])),
         "run numbers": Asked(reverse("journeys:run_numbers", args=[slug, journey, made.pk])),
         "find a person": Asked(

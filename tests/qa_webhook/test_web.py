@@ -26,6 +26,7 @@ def test_every_answer_has_a_strict_policy(client: Client, address: str) -> None:
     assert answer["X-Frame-Options"] == "DENY"
     assert answer["Referrer-Policy"] == "same-origin"
     assert "camera=()" in answer["Permissions-Policy"]
+    assert float(answer["Server-Timing"].removeprefix("app;dur=")) > 0
 
 
 @pytest.mark.django_db
