@@ -13,7 +13,7 @@ from identity.models import MappingConflict
 from journeys import publishing, runner, runs
 from journeys.components.webhook import WebhookConfig
 from journeys.models import Journey, Run
-from tests.factories import PASSWORD, make_operator, make_user
+from tests.factories import PASSWORD, make_member, make_operator, make_user
 from tests.identity.factories import make_audience
 from tests.journeys.factories import NICKNAME, Scene, grant, make_purchase, make_scene
 from tests.webhooks.factories import make_administrator, make_choice_list, make_workspace
@@ -63,6 +63,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "Thanks after a purchase": "购买后致谢",
     "Autumn greetings": "秋日问候",
     "Call about open baskets": "未结账提醒",
+    "Coupon gaps": "优惠券草稿",
     "Coupon for the holidays": "假日优惠券",
     "Spring coupons": "春季优惠券",
     "Administrator": "管理员",
@@ -101,6 +102,8 @@ class Shop:
     operator: User
     newcomer: User
     starter: User
+    beginner: User  # A marketer without any usage permission.
+    analyst: User
     values: dict[str, Any] = field(default_factory=dict)
 
     def word(self, english: str) -> str:
@@ -121,6 +124,8 @@ def make_shop(receiver: Receiver, language: str) -> Shop:
         operator=make_operator(email="operator@example.com"),
         newcomer=make_user(email="newcomer@example.com", password=None),
         starter=make_administrator(empty, email="starter@example.com"),
+        beginner=make_member(scene.workspace, Preset.MARKETER, email="beginner@example.com"),
+        analyst=make_member(scene.workspace, Preset.ANALYST, email="analyst@example.com"),
     )
     grant(administrator, scene.webhook)
     _name_everything(shop)
@@ -143,7 +148,8 @@ def _name_everything(shop: Shop) -> None:
     _set(scene.email, name=word("E-mail"))
     _set(scene.member, name=word("Li Mei"), email="li.mei@example.com")
     _set(shop.administrator, name=word("Wang Lei"))
-    _set(shop.starter, name=word("Li Mei"))
+    for user in (shop.starter, shop.beginner, shop.analyst):
+        _set(user, name=word("Li Mei"))
     empty = shop.starter.memberships.get().workspace
     _set(empty, name=word("New brand"))
     _set(empty.organization, name=word("Lakeside Retail") + " 2")
@@ -252,6 +258,7 @@ def _make_journeys(shop: Shop) -> None:
     runs.pause(journey=paused.journey, user=scene.member, now=timezone.now())
     running = publish(shop, scene.journey(steps=[_step(shop)]), "Coupon for the holidays")
     half_way(running)
+    gaps = _named(shop, scene.journey(steps=[scene.config(values={})], audiences=()), "Coupon gaps")
     draft = _named(shop, scene.journey(steps=[_step(shop)]), "Spring coupons")
     _tested(scene, draft)
     shop.values |= {
@@ -260,6 +267,10 @@ def _make_journeys(shop: Shop) -> None:
         "step": draft.draft["steps"][0]["key"],
         "listening": listening.pk,
         "listening start": listening.draft["start"]["key"],
+        "gaps": gaps.pk,
+        "gaps step": gaps.draft["steps"][0]["key"],
+        "paused": paused.journey.pk,
+        "paused run": paused.pk,
         "running": running.journey.pk,
         "run": running.pk,
         "finished": finished.journey.pk,

@@ -259,6 +259,8 @@ def _clients(shop: Shop) -> dict[str, Client]:
         ("marketer", shop.scene.member),
         ("newcomer", shop.newcomer),
         ("starter", shop.starter),
+        ("beginner", shop.beginner),
+        ("analyst", shop.analyst),
     ):
         clients[visitor] = Client()
         clients[visitor].force_login(user)
