@@ -1,5 +1,6 @@
 """The Chinese catalogue is whole, compiled and right, and no page says anything past it."""
 
+import ast
 import re
 import shutil
 from collections import Counter
@@ -218,3 +219,135 @@ def test_the_check_of_templates_lets_the_rest_be(source: str) -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_templates_have_no_words_of_their_own(path: Path) -> None:
     assert list(bare_words(path.read_text(encoding="utf-8"))) == []
+
+
+# -- Forms, models, admin --------------------------------------------------------------------------
+
+_SAID_BY_NAME: Final = frozenset(
+    {"label", "help_text", "verbose_name", "verbose_name_plural", "empty_label", "description"}
+)
+# Calls whose first text people read, and where it stands among the arguments.
+_SAID_BY_PLACE: Final = {"ValidationError": 0, "PermissionDenied": 0, "add_error": 1}
+MODULES: Final = sorted(
+    path
+    for app in ("workspaces", "identity", "webhooks", "journeys")
+    for path in (ROOT / app).rglob("*.py")
+    if not {"migrations", "management", "demo", "receiver"} & set(path.parts)
+)
+
+
+def bare_texts(source: str) -> Iterator[str]:
+    """Find the texts of fields, options and refusals that no catalogue is asked for."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign):
+            names = {each.id for each in node.targets if isinstance(each, ast.Name)}
+            said = [node.value] if names & _SAID_BY_NAME - {"description"} else []
+        elif isinstance(node, ast.Call):
+            said = [each.value for each in node.keywords if each.arg in _SAID_BY_NAME]
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == (
+                "messages"
+            ):
+                said += node.args[1:2]
+            place = _SAID_BY_PLACE.get(called)
+            said += node.args[place : place + 1] if place is not None else []
+        else:
+            continue
+        for value in said:
+            yield from _words_of(value)
+
+
+def _words_of(value: ast.expr) -> Iterator[str]:
+    parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+    for part in parts:
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield from (word for word in _WORD.findall(part.value) if word not in ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'name = models.CharField(verbose_name="Name")',
+        'name = forms.CharField(label="Name", help_text=_("A name."))',
+        'class Meta:\n    verbose_name_plural = "audiences"',
+        'raise ValidationError("Enter a name.", "required")',
+        'form.add_error("name", f"{name} is taken.")',
+        'messages.success(request, "Saved.")',
+        '@admin.display(description="Rate")\ndef rate(): ...',
+    ],
+)
+def test_the_check_of_modules_sees_bare_texts(source: str) -> None:
+    assert list(bare_texts(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'name = models.CharField(verbose_name=_("Name"), db_column="name")',
+        'raise ValidationError(_("Enter a name."), "required")',
+        'form.add_error("name", error)',
+        'row = Row(label="")',
+    ],
+)
+def test_the_check_of_modules_lets_the_rest_be(source: str) -> None:
+    assert list(bare_texts(source)) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_modules_ask_the_catalogue_for_what_people_read(path: Path) -> None:
+    assert list(bare_texts(path.read_text(encoding="utf-8"))) == []
+
+
+# -- Scripts ---------------------------------------------------------------------------------------
+
+SCRIPTS: Final = sorted((ROOT / "static/js").glob("*.js"))
+_COMMENT: Final = re.compile(r"/\*.*?\*/|(?<![:\"'`])//[^\n]*", re.DOTALL)
+# A place for a text, given one that no template wrote.
+_SHOWN: Final = re.compile(
+    r"(?:textContent|innerText|title|placeholder|ariaLabel)\s*\+?=\s*([\"'`])(.*?)\1"
+    r"|setAttribute\(\s*[\"'](?:aria-label|title|placeholder)[\"']\s*,\s*([\"'`])(.*?)\3"
+    r"|(?:alert|confirm|prompt)\(\s*([\"'`])(.*?)\5"
+)
+# Two words, the first with a capital, are a sentence wherever they stand.
+_SENTENCE: Final = re.compile(r"([\"'`])([A-Z][a-z]+ [a-z][^\"'`\n]*)\1")
+
+
+def bare_sentences(source: str) -> Iterator[str]:
+    """Find what a script would say in English; its words are in the page, in data attributes."""
+    code = _COMMENT.sub("", source)
+    for found in _SHOWN.finditer(code):
+        text = re.sub(r"\$\{[^}]*\}", "", found[2] or found[4] or found[6] or "")
+        if _WORD.search(text):
+            yield text
+    yield from (text for _quote, text in _SENTENCE.findall(code))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'note.textContent = "Saved";',
+        "button.title = `Remove ${name}`;",
+        'node.setAttribute("aria-label", "Close");',
+        'show("The server cannot be reached.");',
+        'confirm("Sure");',
+    ],
+)
+def test_the_check_of_scripts_sees_bare_sentences(source: str) -> None:
+    assert list(bare_sentences(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "// Say it to whoever waits.\nnote.textContent = texts.saved;",
+        'node.setAttribute("aria-expanded", "true");',
+        'note.textContent = `${count}`; event.key === "Escape";',
+    ],
+)
+def test_the_check_of_scripts_lets_the_rest_be(source: str) -> None:
+    assert list(bare_sentences(source)) == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_have_no_words_of_their_own(path: Path) -> None:
+    assert list(bare_sentences(path.read_text(encoding="utf-8"))) == []
