@@ -29,7 +29,7 @@ from django.core.management import call_command
 from django.db.models import Model
 from django.test import Client, RequestFactory
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from journeys import publishing
 from journeys.models import Journey
@@ -45,7 +45,7 @@ from tests.webhooks.factories import (
 from webhooks import granting, keys
 from webhooks.choices import SecretKind
 from webhooks.models import ChoiceList, Webhook
-from workspaces import api_keys, demo_logins, member_groups, members, roles
+from workspaces import api_keys, audit_words, demo_logins, member_groups, members, roles
 from workspaces.choices import Preset, Scope, Via
 from workspaces.models import (
     ApiKey,
@@ -877,3 +877,24 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 _FOR_A_USER: Final = frozenset({"drafts", "publishing", "runs"})
+
+
+def test_every_act_has_words_in_both_languages() -> None:
+    actions = {action for action, _function in ACTS.values()} | {
+        "audience.rules_changed",
+        "audience.imported",
+        "delivery.exported",
+        "delivery.redelivery_ordered",
+        "events.imported",
+        "identifiers.imported",
+        "tags.imported",
+        "webhook.tested",
+    }
+    words = {}
+    for language in ("en", "zh-hans"):
+        with translation.override(language):
+            words[language] = {action: audit_words.act(action) for action in actions}
+
+    assert [one for one in actions if words["en"][one] == one] == []
+    assert [one for one in actions if words["zh-hans"][one] == words["en"][one]] == []
+    assert words["en"]["journey.published"] == "Journey: published"

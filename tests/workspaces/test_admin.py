@@ -575,7 +575,7 @@ def test_history_is_the_trail_of_the_object() -> None:
     )
 
     assert "Wang Lei" in history
-    assert "member_group.created" in history
+    assert "Member group: created" in history
 
 
 def test_a_saved_form_without_a_change_leaves_no_entry() -> None:

@@ -1,5 +1,6 @@
 """List filters that offer only what is the visitor's."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +8,7 @@ from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from workspaces import audit_words
 from workspaces.admin import scoping
 from workspaces.models import Workspace
 from workspaces.typed import whole
@@ -49,3 +51,11 @@ class ScopedRelatedFilter(admin.RelatedFieldListFilter):
         related: type[Model] = field.remote_field.model  # type: ignore[union-attr] # a relation
         offered = scoping.visible(related, request, site=model_admin.admin_site)
         return [(str(obj.pk), str(obj)) for obj in offered]
+
+
+class ActFilter(admin.AllValuesFieldListFilter):
+    """Filter by what happened, in words."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": audit_words.act(str(choice["display"]))}

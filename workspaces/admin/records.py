@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.formats import localize
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from workspaces import api_keys, permissions
+from workspaces import api_keys, audit_words, permissions
 from workspaces.admin import scoping
 from workspaces.admin.base import (
     OperatorModelAdmin,
@@ -22,6 +22,7 @@ from workspaces.admin.base import (
     ScopedModelAdmin,
     actor_of,
 )
+from workspaces.admin.filters import ActFilter
 from workspaces.choices import Scope
 from workspaces.models import ApiKey, AuditEntry, User
 
@@ -104,22 +105,31 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
     Operators see what is in no organization too.
     """
 
-    list_display = ("at", "who", "action", "object_label", "via", "workspace")
-    list_display_links = ("at", "action")
+    list_display = ("at", "who", "act", "object_label", "via", "workspace")
+    list_display_links = ("at", "act")
     list_select_related = ("workspace",)
-    list_filter = ("via", "action", "at")
+    list_filter = ("via", ("action", ActFilter), "at")
     search_fields = ("actor_label", "action", "object_label")
-    fields = ("at", "who", "via", "action", "object_type", "object_label", "differences")
+    fields = ("at", "who", "via", "act", "object_type", "object_label", "differences")
     readonly_fields = fields
     list_per_page = 50
 
     @admin.display(description=_("who"), ordering="actor_label")
     def who(self, obj: AuditEntry) -> str:
-        return obj.actor_label
+        name, opened, address = obj.actor_label.partition(" <")
+        if not opened:
+            return name
+        return format_html(
+            '{} <span class="meta nowrap">{}</span>', name, address.removesuffix(">")
+        )
+
+    @admin.display(description=_("what"), ordering="action")
+    def act(self, obj: AuditEntry) -> str:
+        return obj.act
 
     @admin.display(description=_("changes"))
     def differences(self, obj: AuditEntry) -> str:
-        return format_html_join("", "<p>{}: {}</p>", _lines(obj.changes))
+        return format_html_join("", "<p>{}: {}</p>", _lines(obj.object_type, obj.changes))
 
     def allows(self, request: HttpRequest, obj: Model | None) -> bool:
         if isinstance(obj, AuditEntry) and obj.organization_id is None:
@@ -165,10 +175,13 @@ class UserAccountAdmin(OperatorModelAdmin, UserAdmin):  # type: ignore[type-arg]
     )
 
 
-def _lines(changes: dict[str, Any]) -> list[tuple[str, str]]:
+def _lines(object_type: str, changes: dict[str, Any]) -> list[tuple[str, str]]:
     """Return each change as a name and a phrase: what it was, an arrow, what it is."""
     return [
-        (name, f"{_shown(value[0])} → {_shown(value[1])}" if _is_pair(value) else _shown(value))
+        (
+            audit_words.field(object_type, name),
+            f"{_shown(value[0])} → {_shown(value[1])}" if _is_pair(value) else _shown(value),
+        )
         for name, value in changes.items()
     ]
 

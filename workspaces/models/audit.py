@@ -4,6 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from workspaces import audit_words
 from workspaces.choices import Via
 from workspaces.models.tenants import Organization, Workspace
 
@@ -67,4 +68,14 @@ class AuditEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.object_label}".strip()
+        return " · ".join(filter(None, [self.act, self.object_label]))
+
+    @property
+    def act(self) -> str:
+        """Return what happened, in words."""
+        return audit_words.act(self.action)
+
+    @property
+    def changed(self) -> str:
+        """Return the names of what was changed, as screens have them."""
+        return ", ".join(audit_words.field(self.object_type, name) for name in self.changes)
