@@ -456,7 +456,7 @@ class AttemptAdmin(OneWorkspaceAdmin):
     fields = (*list_display, "message_id", "their_answer")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("webhook")
+        return super().get_queryset(request).prefetch_related("webhook")
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -501,7 +501,7 @@ class ReceiptAdmin(OneWorkspaceAdmin):
     fields = list_display
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("webhook")
+        return super().get_queryset(request).prefetch_related("webhook")
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
