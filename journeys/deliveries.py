@@ -20,6 +20,7 @@ from webhooks.choices import DeliveryState, Encryption
 from webhooks.models import Delivery, Plan, Webhook
 from webhooks.standing import Wanted
 from workspaces.models import Workspace
+from workspaces.typed import is_storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def _moment(after: str) -> ledger.Place | None:
         at = datetime.fromisoformat(moment)
     except ValueError:
         return None
-    return ledger.Place(at, delivery_id) if at.tzinfo else None
+    return ledger.Place(at, delivery_id) if at.tzinfo and is_storable(delivery_id) else None
 
 
 class _Naming:

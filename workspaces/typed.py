@@ -13,6 +13,11 @@ def whole(raw: str | None) -> int | None:
     return int(raw) if raw and _WHOLE.fullmatch(raw) else None
 
 
+def line(raw: str | None, *, at_most: int) -> str:
+    """Return one line as somebody typed it: no NUL, no spaces around it, so many characters."""
+    return (raw or "").replace("\x00", "").strip()[:at_most]
+
+
 def is_storable(value: Any) -> bool:
     """Tell whether PostgreSQL keeps every text in a JSON value: no NUL, no half of a surrogate."""
     if isinstance(value, str):

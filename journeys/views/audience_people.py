@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -13,19 +12,13 @@ from django.views.decorators.http import require_GET
 
 from identity import audience_rules, audiences, masking
 from identity.models import Audience, Identifier
+from journeys.views import readers
 from journeys.views.access import may
 from workspaces.points import POINT_LABELS, Point
 from workspaces.views import WorkspaceRequest, workspace_view
 
 SAMPLE: Final = 10
 IDS_SHOWN: Final = 2
-# A marketer sees what an audience is; who manages data changes it.
-READERS: Final = (Point.MANAGE_DATA, Point.AUTOMATED_MARKETING)
-
-
-def let_read(request: WorkspaceRequest) -> None:
-    if not any(may(request, point) for point in READERS):
-        raise PermissionDenied(POINT_LABELS[Point.MANAGE_DATA])
 
 
 def get_audience(request: WorkspaceRequest, pk: int) -> Audience:
@@ -44,7 +37,7 @@ def address(request: WorkspaceRequest, audience: Audience) -> str:
 @workspace_view()
 def audience_people(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """How many people are in it now, with ``sample`` some of them too."""
-    let_read(request)
+    readers.let_read(request, readers.OF_AUDIENCES)
     found = get_audience(request, pk)
     shown = people_of(found, request, sample="sample" in request.GET)
     return render(request, "journeys/_audience_people.html", shown)

@@ -21,11 +21,12 @@ from identity.rule_sentences import Words, sentence
 from journeys import audience_uses
 from journeys.audience_uses import Use
 from journeys.forms.audiences import CreateForm, NameForm
-from journeys.views import audience_rows
+from journeys.views import audience_rows, readers
 from journeys.views.access import may
 from journeys.views.answers import go_to, refused, show_again
-from journeys.views.audience_people import address, get_audience, let_read
+from journeys.views.audience_people import address, get_audience
 from workspaces.points import POINT_LABELS, Point
+from workspaces.typed import line
 from workspaces.views import WorkspaceRequest, workspace_view
 
 PAGE_SIZE: Final = 50
@@ -34,8 +35,8 @@ PAGE_SIZE: Final = 50
 @require_GET
 @workspace_view()
 def audience_list(request: WorkspaceRequest) -> HttpResponse:
-    let_read(request)
-    words = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+    readers.let_read(request, readers.OF_AUDIENCES)
+    words = line(request.GET.get("q"), at_most=200)
     found = audiences.find(request.workspace, words=words)
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     shown = {
@@ -95,7 +96,7 @@ def audience_create(request: WorkspaceRequest) -> HttpResponse:
 @workspace_view()
 def audience(request: WorkspaceRequest, pk: int) -> HttpResponse:
     """One audience: its list, or its rules, which a POST changes."""
-    let_read(request)
+    readers.let_read(request, readers.OF_AUDIENCES)
     found = get_audience(request, pk)
     uses = audience_uses.of([found], request.workspace)[found.pk]
     if request.method == "POST" and not may(request, Point.MANAGE_DATA):

@@ -23,15 +23,18 @@ from journeys.deliveries import Row
 from journeys.views import filters, readers, words
 from journeys.views.access import may
 from journeys.views.answers import refused, said
-from webhooks import grants, ledger, redelivery
+from webhooks import grants, ids, ledger, redelivery
 from webhooks.models import Redelivery
 from workspaces import audit
 from workspaces.points import Point
+from workspaces.typed import line
 from workspaces.views import WorkspaceRequest, workspace_view
 
 # A spreadsheet takes a cell that begins like this for a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _ID_AT_MOST: Final = 500
+# Many more than a page has.
+TICKED_AT_MOST: Final = 1000
 
 
 @require_http_methods(["GET", "POST"])
@@ -54,14 +57,14 @@ def delivery_list(request: WorkspaceRequest) -> HttpResponse:
         "may_redeliver": may_repeat,
         "may_choose": may_repeat and any(row.can_be_repeated for row in page.rows),
         "may_see_people": readers.may_read(request, readers.OF_PEOPLE),
-        "query": _query(request),
+        "query": filters.query_of(chosen),
     }
     return render(request, "journeys/deliveries.html", shown)
 
 
 def _find(request: WorkspaceRequest) -> HttpResponse:
     """Lead to the deliveries of whoever has exactly this ID, or to the one with this number."""
-    typed = request.POST.get("id", "").strip()[:_ID_AT_MOST]
+    typed = line(request.POST.get("id"), at_most=_ID_AT_MOST)
     query = {key: value for key, value in request.GET.items() if key not in ("person", "after")}
     here = reverse("journeys:deliveries", args=[request.workspace.slug])
     if not typed:
@@ -75,12 +78,6 @@ def _find(request: WorkspaceRequest) -> HttpResponse:
     # Nobody: a number that is no person's, so that the page says that nothing matches.
     query["person"] = ",".join(map(str, found)) or "0"
     return redirect(f"{here}?{urlencode(query)}")
-
-
-def _query(request: WorkspaceRequest) -> str:
-    query = request.GET.copy()
-    query.pop("after", None)
-    return query.urlencode()
 
 
 def shown_row(row: Row) -> dict[str, Any]:
@@ -113,19 +110,20 @@ def orders(request: WorkspaceRequest) -> HttpResponse:
 @workspace_view(Point.REDELIVER)
 def send_again(request: WorkspaceRequest) -> HttpResponse:
     """Ask with the number of people, then order it: those ticked, else all that match."""
-    query = request.GET
-    ticked = (query if request.method == "GET" else request.POST).getlist("delivery")[:1000]
+    given = request.GET if request.method == "GET" else request.POST
+    ticked = given.getlist("delivery")[:TICKED_AT_MOST]
+    wanted = filters.read(request.GET, request.workspace)
+    if not ticked and not filters.is_understood(request.GET, wanted):
+        sentence = _("Something that the filter names is gone. Load the list again and choose.")
+        return refused(sentence, status=422)
     try:
-        chosen = (
-            redelivery.selection(delivery_ids=ticked, states=redelivery.STATES)
-            if ticked
-            else filters.read(query, request.workspace).to_send_again()
-        )
+        chosen = _ticked(ticked) if ticked else wanted.to_send_again()
     except ValidationError as error:
         return refused(" ".join(error.messages), status=422)
     count = redelivery.count(request.workspace, chosen)
     if request.method == "GET":
-        return _ask(request, chosen, ticked, count)
+        query = "" if ticked else filters.query_of(wanted)
+        return _ask(request, chosen, ticked, count, query=query)
     if not count:
         return refused(_("There is nothing to send again."), status=422)
     try:
@@ -143,8 +141,19 @@ def send_again(request: WorkspaceRequest) -> HttpResponse:
     return trigger_client_event(response, "orders-changed", {})
 
 
+def _ticked(delivery_ids: list[str]) -> dict[str, Any]:
+    """Return the selection of what was ticked; what is no delivery's number selects nothing."""
+    known = [each for each in delivery_ids if ids.is_delivery_id(each)]
+    return redelivery.selection(delivery_ids=known, states=redelivery.STATES)
+
+
 def _ask(
-    request: WorkspaceRequest, chosen: dict[str, Any], ticked: list[str], count: int
+    request: WorkspaceRequest,
+    chosen: dict[str, Any],
+    ticked: list[str],
+    count: int,
+    *,
+    query: str,
 ) -> HttpResponse:
     webhooks = redelivery.webhooks_of(request.workspace, chosen)
     standings = grants.gates(request.user, webhooks, request.workspace) if webhooks else {}
@@ -157,7 +166,7 @@ def _ask(
             for webhook in webhooks
             if not standings[webhook.pk].open
         ],
-        "query": _query(request) if not ticked else "",
+        "query": query,
     }
     return render(request, "journeys/_send_again.html", shown)
 
@@ -197,7 +206,7 @@ def export(request: WorkspaceRequest) -> HttpResponseBase:
         workspace=request.workspace,
         action="delivery.exported",
         obj=None,
-        changes={"filter": _query(request)},
+        changes={"filter": filters.query_of(chosen)},
     )
     rows = deliveries.everything(chosen, in_clear=may(request, Point.VIEW_PROFILES))
     lines = _lines(rows, translation.get_language(), timezone.get_current_timezone())

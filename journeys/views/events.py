@@ -20,7 +20,7 @@ from journeys.views.filters import Option, qaids_of
 from webhooks import values
 from workspaces import permissions
 from workspaces.points import POINT_LABELS, Point
-from workspaces.typed import whole
+from workspaces.typed import line, whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 _ID_AT_MOST: Final = 500
@@ -94,7 +94,7 @@ def _rights(request: WorkspaceRequest) -> dict[str, Any]:
 
 def _find(request: WorkspaceRequest) -> HttpResponse:
     """Lead to the events of whoever has exactly this ID."""
-    typed = request.POST.get("id", "").replace("\x00", "").strip()[:_ID_AT_MOST]
+    typed = line(request.POST.get("id"), at_most=_ID_AT_MOST)
     query = {"type": request.GET.get("type", "")}
     if typed:
         found = [each.pk for each in people.find(request.workspace, value=typed)]

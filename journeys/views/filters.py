@@ -27,11 +27,22 @@ from webhooks import progress
 from webhooks.choices import DeliveryState
 from webhooks.models import Plan, Webhook
 from workspaces.models import Workspace
-from workspaces.typed import whole
+from workspaces.typed import line, whole
 
 JOURNEYS_OFFERED: Final = 500
 RUNS_OFFERED: Final = 100
 PEOPLE_AT_MOST: Final = 20
+_NAMES: Final = (
+    "journey",
+    "run",
+    "step",
+    "webhook",
+    "state",
+    "tally",
+    "person",
+    "since",
+    "until",
+)
 
 TONES: Final = {
     DeliveryState.DELIVERED: "green",
@@ -67,14 +78,41 @@ def read(query: QueryDict, workspace: Workspace) -> Filter:
         workspace=workspace,
         journey=run.journey if run else None,
         run=run,
-        step=_uuid(query.get("step", "")) if run else None,
+        step=_step(query.get("step", ""), run),
         webhook=webhook,
         state=DeliveryState(asked) if asked in DeliveryState else None,
-        tally=_text(query.get("tally", "")) if run else "",
+        tally=line(query.get("tally"), at_most=300) if run else "",
         qaids=qaids_of(query.get("person", "")),
         since=_moment(query.get("since", "")),
         until=_moment(query.get("until", "")),
     )
+
+
+def query_of(chosen: Filter) -> str:
+    """Return the query of an address that asks for exactly this filter."""
+    parts = {
+        "journey": chosen.journey and chosen.journey.pk,
+        "run": chosen.run and chosen.run.pk,
+        "step": chosen.step,
+        "webhook": chosen.webhook and chosen.webhook.pk,
+        "state": chosen.state,
+        "tally": chosen.tally,
+        "person": ",".join(map(str, chosen.qaids)),
+        "since": chosen.since and chosen.since.isoformat(),
+        "until": chosen.until and chosen.until.isoformat(),
+    }
+    return urlencode({name: str(value) for name, value in parts.items() if value})
+
+
+def is_understood(query: QueryDict, chosen: Filter) -> bool:
+    """Tell whether all that an address names is in the filter that was read from it.
+
+    A list may leave out what is gone, since it shows what it is a list of. Whatever acts on all
+    that match may not: it would act on more people than were meant.
+    """
+    asked = {name: query.get(name) for name in _NAMES if query.get(name)}
+    held = QueryDict(query_of(chosen))
+    return all(held.get(name) for name in asked) and asked.get("run") in (None, held.get("run"))
 
 
 def _run(query: QueryDict, workspace: Workspace) -> Run | None:
@@ -87,15 +125,10 @@ def _run(query: QueryDict, workspace: Workspace) -> Run | None:
     return found.filter(journey=journey).first() if journey is not None else None
 
 
-def _uuid(raw: str) -> UUID | None:
-    try:
-        return UUID(raw)
-    except ValueError:
-        return None
-
-
-def _text(raw: str) -> str:
-    return raw.replace("\x00", "")[:300]
+def _step(raw: str, run: Run | None) -> UUID | None:
+    """Read a step of the run: after another journey is chosen the old one's is still there."""
+    keys = [stage.step_key for stage in stages.of(run.pk)] if run else []
+    return next((key for key in keys if str(key) == raw), None)
 
 
 def qaids_of(raw: str) -> tuple[int, ...]:
@@ -110,7 +143,8 @@ def _moment(raw: str) -> datetime | None:
         found = parse_datetime(raw)
     except ValueError:
         return None
-    if found is None or found.year < 1900:
+    # Beyond these years a zone may lead out of the calendar.
+    if found is None or not 1900 <= found.year <= 2900:
         return None
     return timezone.make_aware(found) if timezone.is_naive(found) else found
 
@@ -190,7 +224,7 @@ _FILLED: Final = {
 
 
 def _reasons(chosen: Filter) -> list[Option]:
-    """Return why people of the run were not accepted, and what was filled in, with the counts."""
+    """Return why people were not accepted, and what was filled in, the commonest first."""
     if chosen.run is None:
         return []
     plan_ids = replace(chosen, webhook=None).plan_ids()

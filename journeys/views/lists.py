@@ -21,7 +21,7 @@ from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused, show_again
 from workspaces import current
 from workspaces.points import Point
-from workspaces.typed import whole
+from workspaces.typed import line, whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 PAGE_SIZE: Final = 50
@@ -31,7 +31,7 @@ UNDER_WAY: Final = (JourneyState.SCHEDULED, JourneyState.RUNNING, JourneyState.P
 @require_GET
 @workspace_view()
 def journey_list(request: WorkspaceRequest) -> HttpResponse:
-    words = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+    words = line(request.GET.get("q"), at_most=200)
     state = request.GET.get("state", "")
     sort = request.GET.get("sort", "")
     sort = sort if listing.is_sort(sort) else listing.DEFAULT_SORT

@@ -18,6 +18,7 @@ from journeys.views.access import may
 from journeys.views.deliveries import shown_row
 from webhooks import values
 from workspaces.points import POINT_LABELS, Point
+from workspaces.typed import line
 from workspaces.views import WorkspaceRequest, workspace_view
 
 FOUND_SHOWN: Final = 20
@@ -40,7 +41,7 @@ def people_search(request: WorkspaceRequest) -> HttpResponse:
     }
     if request.method == "GET":
         return render(request, "journeys/people.html", shown)
-    typed = request.POST.get("id", "").replace("\x00", "").strip()
+    typed = line(request.POST.get("id"), at_most=_ID_AT_MOST + 1)
     shown["typed"] = typed[:_ID_AT_MOST]
     if not typed or len(typed) > _ID_AT_MOST:
         shown["error"] = _("Enter the whole ID of one person.")
@@ -122,8 +123,7 @@ def person_audiences(request: WorkspaceRequest, qaid: int) -> HttpResponse:
         "inside": [each.audience for each in found if each.is_in],
         "unknown": [each.audience for each in found if each.is_in is None],
         "total": len(found),
-        "may_see_audiences": may(request, Point.MANAGE_DATA)
-        or may(request, Point.AUTOMATED_MARKETING),
+        "may_see_audiences": readers.may_read(request, readers.OF_AUDIENCES),
     }
     return render(request, "journeys/_person_audiences.html", shown)
 

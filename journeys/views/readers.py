@@ -9,6 +9,8 @@ from workspaces.points import POINT_LABELS, Point
 from workspaces.views import WorkspaceRequest
 
 # The first one is named to whoever has none of them.
+# A marketer sees what an audience is; who manages data changes it.
+OF_AUDIENCES: Final = (Point.MANAGE_DATA, Point.AUTOMATED_MARKETING)
 OF_EVENTS: Final = (Point.VIEW_DELIVERIES, Point.MANAGE_DATA)
 OF_PEOPLE: Final = (Point.VIEW_PROFILES, Point.MANAGE_DATA)
 

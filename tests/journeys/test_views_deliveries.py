@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from journeys import stages
 from journeys.models import Run
 from journeys.views.deliveries import harmless
 from tests.factories import make_administrator, make_member
@@ -135,6 +137,8 @@ def test_filters_narrow_and_are_named(
         {"since": "yesterday", "until": "2026-13-45T99:99", "person": "1,x,", "after": "1.2.3"},
         {"after": "2026-01-01T00:00:00~x", "state": "gone", "tally": "\x00"},
         {"after": "9" * 40 + ".1.1", "state": "dead"},
+        {"after": "2026-01-01T00:00:00+00:00~\x00"},
+        {"since": "9999-12-31T23:59-12:00", "until": "0001-01-01T00:00+14:00"},
     ],
 )
 def test_an_address_that_makes_no_sense_is_a_page_all_the_same(
@@ -333,6 +337,43 @@ def test_without_the_usage_permission_the_dialog_says_so(
     assert not Redelivery.objects.exists()
     assert MemberGrant.objects.filter(user=user).exists()
     assert client.post(where).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "gone", [{"run": "999999"}, {"webhook": "0"}, {"person": "x"}, {"state": "x"}, {"step": "x"}]
+)
+def test_a_filter_that_names_what_is_gone_sends_to_nobody(
+    administrator: Client, scene: Scene, receiver: Receiver, gone: dict[str, str]
+) -> None:
+    refuse(scene, receiver)
+    where = f"{url(scene, 'send_again')}?{urlencode(gone)}"
+
+    for answer in (administrator.get(where), administrator.post(where)):
+        assert answer.status_code == 422
+        assert "Load the list again and choose." in answer.content.decode()
+    assert not Redelivery.objects.exists()
+
+
+def test_what_is_ticked_and_is_no_number_sends_to_nobody(
+    administrator: Client, scene: Scene, receiver: Receiver
+) -> None:
+    refuse(scene, receiver)
+
+    answer = administrator.post(url(scene, "send_again"), {"delivery": ["dlv_\x00", "x"]})
+
+    assert answer.status_code == 422
+    assert not Redelivery.objects.exists()
+
+
+def test_the_step_of_another_journey_is_no_filter(member: Client, scene: Scene, run: Run) -> None:
+    """The form still holds it when another journey is chosen."""
+    other = publish(scene, scene.journey())
+    (stage,) = stages.of(other.pk)
+
+    shown = member.get(url(scene), {"journey": run.journey_id, "step": stage.step_key}).context
+
+    assert (shown["chosen"].run, shown["chosen"].step) == (run, None)
+    assert f"run={run.pk}" in shown["query"]
 
 
 def test_what_was_accepted_cannot_be_sent_again(

@@ -28,6 +28,7 @@ from workspaces.points import Point
 
 pytestmark = pytest.mark.django_db
 
+PAST = "2026-11-24T00:00:00+00:00~"
 LEDGER = "/admin/webhooks/delivery/"
 ATTEMPTS = "/admin/webhooks/attempt/"
 RECEIPTS = "/admin/webhooks/receipt/"
@@ -417,8 +418,8 @@ def test_waiting_messages_of_all_webhooks_come_in_the_order_they_are_due(
     assert [(row.due_at, row.pk) for row in seen] == sorted((row.due_at, row.pk) for row in seen)
 
 
-@pytest.mark.parametrize("model", ["delivery", "message", "receipt", "redelivery"])
-@pytest.mark.parametrize("after", ["x", "x~y", "2026-11-24", "1e9", "~"])
+@pytest.mark.parametrize("model", ["delivery", "message", "attempt", "receipt", "redelivery"])
+@pytest.mark.parametrize("after", ["x", "x~y", "2026-11-24", "1e9", "~", PAST + "\x00"])
 def test_a_place_that_no_link_says_is_the_first_page(
     client: Client, plan: Plan, model: str, after: str
 ) -> None:

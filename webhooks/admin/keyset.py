@@ -9,6 +9,8 @@ from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from workspaces.typed import is_storable
+
 AFTER_VAR = "after"
 SEPARATOR = "~"
 
@@ -80,6 +82,8 @@ class KeysetChangeList(ChangeList):
         What nobody's link says reads as the first page.
         """
         moment, separator, key = self.after.rpartition(SEPARATOR)
+        if not is_storable(key):
+            return None
         try:
             at = datetime.fromisoformat(moment) if self.moment else None
             found = self.model._meta.pk.to_python(key)
