@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,16 @@ def _run_demo(
     """Start it, stop it after so many deliveries; return what it said and its receiver's ledger."""
     run = _start(environment, port, demo=True)
     try:
-        said = _read_until(run, "Ctrl-C stops everything.")
+        said = _read_until(run, "Listening at")
         receiver = re.search(r"receiver \| Listening at (\S+)/", said)
         assert receiver, said
+        # The pages may take longer to come up than it takes to send to everybody.
+        with _held(run.pid):
+            said += _read_until(run, "Ctrl-C stops everything.")
         deadline = time.monotonic() + 120
         while _delivered(f"{receiver[1]}/stats") < until_delivered:
             assert time.monotonic() < deadline, "not everybody was sent to in time"
-            time.sleep(0.2)
+            time.sleep(0.05)
     finally:
         run.send_signal(signal.SIGINT)
         said += run.communicate(timeout=60)[0]
@@ -120,6 +124,25 @@ def _run_demo(
     cards = stats["ledgers"].get("/cards", {"delivered": 0})["delivered"]
     receipts = stats["receipts"]["sent"]
     return said, stats["ledgers"]["/coupons"] | {"receipts": receipts, "cards": cards}
+
+
+@contextmanager
+def _held(pid: int) -> Iterator[None]:
+    """Freeze what sends among the children of a process, each with its own children."""
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    sending = [child for child in children if {b"sender", b"celery"} & set(_arguments(child))]
+    assert len(sending) == 2
+    for child in sending:
+        os.killpg(child, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for child in sending:
+            os.killpg(child, signal.SIGCONT)
+
+
+def _arguments(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
 def _delivered(stats_url: str) -> int:
