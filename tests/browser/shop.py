@@ -73,7 +73,7 @@ CHINESE: Final[Mapping[str, str]] = {
 }
 # Codes that somebody gave, which stand in every language.
 CODES: Final = frozenset(
-    {"amount", "crm", "events", "example", "lakeside", "members", "nobody", "nothing", "purchase"}
+    {"amount", "api", "crm", "events", "example", "lakeside", "members", "nobody", "nothing", "purchase"}
     | {
         "App",
         "Dear",

@@ -228,7 +228,7 @@ class Walk:
                 ]
             )
             self._page, self._visitor = context.new_page(), visitor
-            self._page.set_default_timeout(5_000)
+            self._page.set_default_timeout(20_000)
             self._page.on("pageerror", lambda error: self._said.append(f"error: {error}"))
             self._page.on("console", self._note)
         self._page.set_viewport_size({"width": 1280, "height": 800})
