@@ -73,7 +73,7 @@ CHINESE: Final[Mapping[str, str]] = {
 }
 # Codes that somebody gave, which stand in every language.
 CODES: Final = frozenset(
-    {"amount", "api", "crm", "events", "example", "lakeside", "members", "nobody", "nothing", "purchase"}
+    {"amount", "api", "crm", "events", "example", "lakeside", "members", "nobody", "nothing"}
     | {
         "App",
         "Dear",
@@ -86,6 +86,7 @@ CODES: Final = frozenset(
         "auto",
         "nickname",
         "orders",
+        "purchase",
         "read",
         "san",
         "shop",

@@ -370,7 +370,8 @@ def test_the_step_of_another_journey_is_no_filter(member: Client, scene: Scene, 
     other = publish(scene, scene.journey())
     (stage,) = stages.of(other.pk)
 
-    shown = member.get(url(scene), {"journey": run.journey_id, "step": stage.step_key}).context
+    query = {"journey": str(run.journey_id), "step": str(stage.step_key)}
+    shown = member.get(url(scene), query).context
 
     assert (shown["chosen"].run, shown["chosen"].step) == (run, None)
     assert f"run={run.pk}" in shown["query"]
