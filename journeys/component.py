@@ -35,6 +35,7 @@ class Problem:
     sentence: str
     code: str
     step: UUID | None = None
+    label: str = ""  # The parameter's name for people; a sentence alone does not tell which.
 
     def at(self, step: UUID) -> "Problem":
         return replace(self, step=step)

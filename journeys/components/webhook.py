@@ -207,13 +207,13 @@ def value_problems(
         name = parameter["name"]
         if parameter["is_constant"]:
             continue
-        place = f"parameter:{name}"
+        place, label = f"parameter:{name}", parameter["label"]
         if name in wrong:
-            found.append(Problem(place, wrong[name], "invalid_value"))
+            found.append(Problem(place, wrong[name], "invalid_value", label=label))
         if parameter["type"] == ParameterType.TEXT:
             text = str(config.values.get(name) or "")
             problems = variables.problems(text, config.variables.get(name, ()), sources)
-            found += [Problem(place, each.sentence, each.code) for each in problems]
+            found += [Problem(place, each.sentence, each.code, label=label) for each in problems]
     if not found:
         found += _binding_problems(config, revision)
     return found
@@ -226,7 +226,9 @@ def _binding_problems(config: WebhookConfig, revision: WebhookRevision) -> list[
             plans.bind(revision.parameters, values=config.values, variables=config.variables_json())
         )
     except BindingError as error:
-        return [Problem(f"parameter:{error.parameter}", str(error.message), "invalid_value")]
+        labels = {each["name"]: each["label"] for each in revision.parameters}
+        place, label = f"parameter:{error.parameter}", labels.get(error.parameter, "")
+        return [Problem(place, str(error.message), "invalid_value", label=label)]
     return []
 
 

@@ -38,6 +38,7 @@ class Gap:
     """One thing that is missing, and the field it belongs to."""
 
     sentence: str
+    names_step: bool  # So that its name need not stand beside it.
     step_name: str
     step: str  # Its key.
     field: str
@@ -193,6 +194,19 @@ def _filled(counts: Mapping[tuple[str, str], int], config: WebhookConfig) -> lis
 
 def _gap(problem: Problem, document: Document) -> Gap:
     step = next(step for step in document if step.key == problem.step)
+    step_name = step.name or str(components.of(step).label)
     kind, colon, name = problem.field.partition(":")
-    field = field_name(name) if kind == "parameter" and colon else problem.field
-    return Gap(problem.sentence, step.name or str(components.of(step).label), str(step.key), field)
+    sentence = problem.sentence
+    if problem.label:
+        sentence = _("“%(parameter)s” in the step “%(step)s”: %(sentence)s") % {
+            "parameter": problem.label,
+            "step": step_name,
+            "sentence": sentence,
+        }
+    return Gap(
+        sentence=sentence,
+        names_step=bool(problem.label),
+        step_name=step_name,
+        step=str(step.key),
+        field=field_name(name) if kind == "parameter" and colon else problem.field,
+    )
