@@ -360,7 +360,7 @@ def _refused(
 def _answer(
     request: WorkspaceRequest, journey: Journey, *, status: int = 200, out_of_band: bool = False
 ) -> HttpResponse:
-    shown = {**page_context(request, journey), "out_of_band": out_of_band}
+    shown = {**page_context(request, journey), "out_of_band": out_of_band, "is_answer": True}
     return render(request, "journeys/_canvas.html", shown, status=status)
 
 

@@ -1,6 +1,8 @@
 """The counts under the steps go on while one works on the canvas, and disturb nothing there."""
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from journeys import publishing, runner
-from journeys.models import Run
+from journeys.models import Journey, Run
 from tests.browser.shop import send_everything
 from tests.journeys.factories import Scene, make_scene
 from webhooks import keys
@@ -136,3 +138,28 @@ def test_the_counts_are_read_out_at_most_every_half_minute(page: Page, run: Run)
     renew(page)
     expect(page.locator(f"{COUNTS}.is-accepted")).to_have_text("2")
     expect(page.locator("#announcer")).to_have_text("")
+
+
+@pytest.mark.parametrize("way", ["panel", "key"])
+def test_the_header_says_when_it_was_saved_last(page: Page, run: Run, way: str) -> None:
+    before = timezone.now().replace(hour=3, minute=7) - timedelta(days=1)
+    Journey.objects.update(changed_at=before)
+    open_editor(page, run)
+    saved = page.locator("#saved")
+    expect(saved).to_contain_text(":07")
+    began = timezone.now()
+    node = page.locator(".canvas-graph .node-main").filter(has_text="Step 1")
+
+    if way == "panel":
+        node.click()
+        page.locator("aside.panel textarea").first.fill("Hello")
+        page.get_by_role("button", name="OK", exact=True).click()
+        expect(page.locator("aside.panel")).to_have_count(0)
+    else:
+        node.focus()
+        page.keyboard.press("Control+d")
+        expect(page.locator(".canvas-graph .node")).to_have_count(4)
+
+    shown = {f"{began:%M}", f"{timezone.now():%M}"}
+    expect(saved).to_contain_text(re.compile("|".join(f":{each}" for each in shown)))
+    expect(saved).to_have_count(1)

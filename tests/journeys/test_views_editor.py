@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import formats, timezone
 
 from journeys import publishing, runner
 from journeys.choices import RunState
@@ -16,7 +16,7 @@ from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
 from tests.factories import make_member
 from tests.identity.factories import make_audience
-from tests.journeys.factories import Scene, grant, make_purchase, make_scene
+from tests.journeys.factories import NOW, Scene, grant, make_purchase, make_scene
 from webhooks.models import MemberGrant, TestSend
 from workspaces.choices import Preset
 from workspaces.models import User
@@ -560,6 +560,27 @@ def test_a_deleted_step_comes_back_by_the_undo_of_its_toast(scene: Scene) -> Non
     assert step not in deleted.content.decode()
     assert step in undone.content.decode()
     assert 'hx-swap-oob="true"' in undone.content.decode()
+
+
+@pytest.mark.parametrize("name", ["step_delete", "canvas"])
+def test_the_canvas_brings_the_time_of_the_save_to_the_header(scene: Scene, name: str) -> None:
+    journey = scene.journey()
+    Journey.objects.update(changed_at=NOW)
+    client = client_of(scene.member)
+    data = {"revision": str(journey.draft_revision), "step": step_of(journey)}
+    before = client.get(url(journey, "editor")).content.decode()
+
+    answer = (
+        client.post(url(journey, name), data)
+        if name == "step_delete"
+        else client.get(url(journey, name))
+    )
+
+    zone = scene.workspace.zone
+    saved = timezone.localtime(Journey.objects.get().changed_at, zone)
+    shown = formats.date_format(saved, "TIME_FORMAT")
+    assert before.count('id="saved"') == 1
+    assert f'id="saved" hx-swap-oob="true">Saved {shown}</span>' in answer.content.decode()
 
 
 def test_a_stale_canvas_is_redrawn_and_told_who_changed_it(scene: Scene) -> None:
