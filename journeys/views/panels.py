@@ -13,8 +13,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
 
+from identity import event_sample, incoming
 from journeys import components, context, drafts, forms, previews
 from journeys.component import Context
+from journeys.components.event import EventConfig
 from journeys.components.webhook import WebhookConfig
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft
@@ -169,7 +171,7 @@ def show(
     if step.component == "webhook":
         shown |= _of_webhook(form)
     elif step.component == "event":
-        shown["expected"] = previews.expected_a_day(form.context)
+        shown |= _of_event(request, form)
     return render(request, form.template, shown, status=status)
 
 
@@ -185,6 +187,19 @@ def _of_webhook(form: PanelForm) -> dict[str, Any]:
         "changed_since_test": bool(last and last.fingerprint != config.fingerprint),
         "management_test": test_sends.accepted_in_management(webhook) if webhook else None,
     }
+
+
+def _of_event(request: WorkspaceRequest, form: PanelForm) -> dict[str, Any]:
+    """Return how many would enter, or, before any such event came in, the command to send one."""
+    config = EventConfig.from_json(form.step.config)
+    event_type = form.context.event_types.get(config.event_type or 0)
+    if event_type is None:
+        return {}
+    if incoming.last_of(event_type) is not None:
+        return {"expected": previews.expected_a_day(form.context)}
+    address = request.build_absolute_uri(reverse("api_events"))
+    curl = event_sample.curl(event_type, address=address, now=form.context.now)
+    return {"event_type": event_type, "curl": curl}
 
 
 def _save(request: WorkspaceRequest, journey: Journey, form: PanelForm) -> HttpResponse:

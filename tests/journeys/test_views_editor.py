@@ -349,6 +349,25 @@ def test_an_event_start_keeps_typed_conditions(scene: Scene) -> None:
     ]
 
 
+def test_an_event_that_never_came_is_said_with_the_command_that_sends_one(scene: Scene) -> None:
+    purchase = make_purchase(scene)
+    journey = scene.event_journey(purchase)
+    client = client_of(scene.member)
+    address = url(journey, "panel", journey.draft["start"]["key"])
+
+    before = client.get(address).content.decode()
+    unchosen = client.post(address, {"redraw": "1", "event_type": ""}).content.decode()
+    scene.report(scene.people[0], "order-1", amount=59.9)
+    after = client.get(address).content.decode()
+
+    assert f"No “{purchase.name}” event yet" in before
+    assert "curl -X POST http://testserver/api/v1/events/" in before
+    assert "would have matched" not in before
+    assert "curl" not in unchosen
+    assert "curl" not in after
+    assert "a day would have matched last week." in after
+
+
 # --- Variables ------------------------------------------------------------------------------------
 
 
