@@ -78,7 +78,7 @@ _STEPS: Final = (
         _("Bring in people"),
         _("An administrator uploads a list, or whoever runs the server imports a file."),
         _("Add an audience"),
-        "admin:identity_audience_add",
+        "journeys:audiences",
         _DATA,
     ),
     _Template(

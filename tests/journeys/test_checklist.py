@@ -9,6 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from journeys import checklist, publishing
 from journeys.checklist import Checklist
+from tests import factories
 from tests.identity.factories import make_data_source, make_profile
 from tests.journeys.factories import NOW, grant, make_scene
 from tests.webhooks.factories import make_administrator, make_member, make_webhook, make_workspace
@@ -105,6 +106,21 @@ def test_links_are_for_those_who_may_follow_them() -> None:
     assert urls["data_source"] == urls["journey"] == ""
     assert urls["receiver"] == f"/admin/webhooks/webhook/{webhook.pk}/guide/"
     assert urls["test"] == f"/admin/webhooks/webhook/{webhook.pk}/change/?test=1"
+
+
+def test_people_are_brought_in_on_the_consoles_page_of_audiences(client: Client) -> None:
+    workspace = make_workspace()
+    client.force_login(factories.make_member(workspace, points=[Point.MANAGE_DATA]))
+    steps = {
+        point: {step.key: step.url for step in read(workspace, point).items}
+        for point in (Point.MANAGE_DATA, Point.AUTOMATED_MARKETING)
+    }
+
+    url = steps[Point.MANAGE_DATA]["people"]
+
+    assert url == f"/w/{workspace.slug}/audiences/"
+    assert "New audience" in client.get(url).content.decode()
+    assert steps[Point.AUTOMATED_MARKETING]["people"] == ""
 
 
 def test_it_costs_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
