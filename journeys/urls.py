@@ -121,6 +121,11 @@ urlpatterns = [
         "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/preview/", panels.preview, name="preview"
     ),
     path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/people/",
+        panels.start_people,
+        name="start_people",
+    ),
+    path(
         "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/variable/",
         variables.variable,
         name="variable",

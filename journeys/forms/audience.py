@@ -10,7 +10,6 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from identity import audience_rules
 from identity.models import Audience
 from journeys.components.audience import AudienceConfig, When
 from journeys.definition import Step
@@ -78,14 +77,10 @@ class AudienceForm(PanelForm):
 
     @property
     def choices(self) -> list[dict[str, Any]]:
-        """Return the workspace's audiences with their present sizes, the chosen ones first."""
+        """Return the workspace's audiences, the chosen ones first; nobody is counted."""
         chosen = set(self.chosen.audiences)
         rows = [
-            {
-                "audience": audience,
-                "count": audience_rules.count(audience, now=self.context.now),
-                "checked": audience.pk in chosen,
-            }
+            {"audience": audience, "checked": audience.pk in chosen}
             for audience in Audience.objects.filter(workspace=self.context.workspace).order_by(
                 "name"
             )

@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpResponse
+from django.db import OperationalError
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -13,9 +14,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
 
-from identity import event_sample, incoming
+from identity import audiences, event_sample, incoming
 from journeys import components, context, drafts, forms, previews
 from journeys.component import Context
+from journeys.components.audience import AudienceConfig, AudienceStart
 from journeys.components.event import EventConfig
 from journeys.components.webhook import WebhookConfig
 from journeys.definition import Document, Step
@@ -121,6 +123,28 @@ def preview(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     )
     shown = {"journey": journey, "step": step, "preview": drawn, "next": place + 1}
     return render(request, "journeys/_preview.html", shown)
+
+
+@require_POST
+@workspace_view()
+def start_people(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
+    """How many people are in the audiences that the start's panel shows as chosen.
+
+    A read-only panel posts none of its fields; ``kept`` asks for what is saved.
+    """
+    journey = get_journey(request, pk)
+    kept = get_step(journey, key)
+    if kept.component != AudienceStart.code:
+        raise Http404
+    step = kept if "kept" in request.POST else forms.of(kept).read(request.POST, kept)
+    shown: dict[str, Any] = {"count": None}
+    if AudienceConfig.from_json(step.config).audiences:
+        try:
+            with audiences.patience():
+                shown["count"] = previews.coverage(load(request, journey, step), []).people
+        except OperationalError:
+            shown["is_slow"] = True
+    return render(request, "journeys/_start_people.html", shown)
 
 
 def load(request: WorkspaceRequest, journey: Journey, step: Step) -> Context:

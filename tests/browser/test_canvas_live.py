@@ -1,4 +1,4 @@
-"""The counts under the steps go on while one works on the canvas, and disturb nothing there."""
+"""What renews itself while one works on the canvas: counts, the header; it disturbs nothing."""
 
 import re
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from pytest_django.live_server_helper import LiveServer
 from journeys import publishing, runner
 from journeys.models import Journey, Run
 from tests.browser.shop import send_everything
+from tests.identity.factories import make_audience
 from tests.journeys.factories import Scene, make_scene
 from webhooks import keys
 from webhooks.receiver import Receiver
@@ -163,3 +164,26 @@ def test_the_header_says_when_it_was_saved_last(page: Page, run: Run, way: str) 
     shown = {f"{began:%M}", f"{timezone.now():%M}"}
     expect(saved).to_contain_text(re.compile("|".join(f":{each}" for each in shown)))
     expect(saved).to_have_count(1)
+
+
+def test_the_chosen_audiences_are_counted_and_leave_the_panel_unchanged(
+    page: Page, run: Run, scene: Scene
+) -> None:
+    make_audience(scene.workspace, name="More", people=[scene.people[0], scene.person()])
+    open_editor(page, run)
+    page.locator(".canvas-graph .node-main").first.click()
+    panel = page.locator("aside.panel")
+    counted = panel.locator(".recount > .is-counted")
+
+    expect(counted).to_have_text("3 people now")
+    page.get_by_role("button", name="Cancel").click()
+    expect(panel).to_have_count(0)
+
+    page.locator(".canvas-graph .node-main").first.click()
+    expect(counted).to_have_text("3 people now")
+    more = panel.get_by_role("checkbox", name="More")
+    more.check()
+    expect(counted).to_have_text("4 people now")
+    expect(more).to_be_focused()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#confirm")).to_be_visible()

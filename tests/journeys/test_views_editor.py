@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import formats, timezone
 
@@ -316,6 +318,51 @@ def test_an_audience_start_is_saved_with_the_workspaces_own_time(scene: Scene) -
     assert response.status_code == 204
     journey.refresh_from_db()
     assert journey.draft["start"]["config"]["at"] == "2099-12-03T09:00:00+08:00"
+
+
+MEMBERS_READ = ("identity_audiencemember", "identity_profile", "identity_identifier")
+
+
+def test_opening_the_audience_start_counts_nobody_however_many_audiences_there_are(
+    scene: Scene,
+) -> None:
+    journey = scene.journey()
+    rules = {"match": "all", "conditions": [{"id_type": "MOBILE", "operator": "has"}]}
+    client = client_of(scene.member)
+    address = url(journey, "panel", journey.draft["start"]["key"])
+    make_audience(scene.workspace, name="Rules", rules=rules)
+    client.get(address)
+    with CaptureQueriesContext(connection) as few:
+        client.get(address)
+    for number in range(40):
+        kind = {"rules": rules} if number % 2 else {"people": scene.people}
+        make_audience(scene.workspace, name=f"Audience {number}", **kind)
+
+    with CaptureQueriesContext(connection) as many:
+        page = client.get(address).content.decode()
+
+    assert page.count('name="audiences"') == 42
+    assert len(many) == len(few) > 0
+    assert not [q for q in many if any(table in q["sql"] for table in MEMBERS_READ)]
+
+
+def test_the_audiences_chosen_in_the_panel_are_counted_together_in_one_query(scene: Scene) -> None:
+    journey = scene.journey()
+    second = make_audience(scene.workspace, name="More", people=[scene.people[0], scene.person()])
+    client = client_of(scene.member)
+    address = url(journey, "start_people", journey.draft["start"]["key"])
+
+    with CaptureQueriesContext(connection) as asked:
+        both = client.post(address, {"audiences": [scene.audience.pk, second.pk]})
+    reading = [q for q in asked if any(table in q["sql"] for table in MEMBERS_READ)]
+    kept = client.post(address, {"kept": "1"})
+    none = client.post(address, {"audiences": []})
+
+    assert "4 people now" in both.content.decode()
+    assert len(reading) == 1
+    assert "3 people now" in kept.content.decode()
+    assert none.content.decode().strip() == ""
+    assert client.post(url(journey, "start_people", step_of(journey))).status_code == 404
 
 
 def test_an_event_start_keeps_typed_conditions(scene: Scene) -> None:
