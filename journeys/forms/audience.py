@@ -1,6 +1,7 @@
 """The panel of the start *target audience*."""
 
 from dataclasses import replace
+from datetime import MAXYEAR, MINYEAR
 from typing import Any
 
 from django import forms
@@ -34,7 +35,8 @@ class AudienceForm(PanelForm):
             audiences=tuple(filter(None, map(whole, data.getlist("audiences")))),
             when=When.AT if data.get("when") == When.AT else When.NOW,
         )
-        found = {**config.to_json(), "at": data.get("at") or None}
+        at = data.get("at")
+        found = {**config.to_json(), "at": at if _moment(at) else None}
         return replace(step, name=data.get("name", "").strip(), config=found)
 
     def build(self) -> None:
@@ -89,7 +91,9 @@ class AudienceForm(PanelForm):
 
 
 def _moment(raw: Any) -> Any:
+    """Return the time, or None for what is none; the edges of the calendar have no time zones."""
     try:
-        return parse_datetime(str(raw)) if raw else None
+        found = parse_datetime(str(raw)) if raw else None
     except ValueError:
         return None
+    return found if found and MINYEAR < found.year < MAXYEAR else None

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.django_db
 
 DEEP: Final = "[" * 3_000
 NUMBERS: Final = ("²", "9" * 30, "9" * 5_000)
+MOMENTS: Final = ("0000", "9" * 30, "2099-13-45T10:00", "0001-01-01T00:00", "9999-12-31T23:59")
 OBJECTS: Final = (
     DEEP,
     "[1]",
@@ -93,7 +94,9 @@ def test_the_starts_panels(scene: Scene) -> None:
     }
 
     address = url(journey, "panel", journey.draft["start"]["key"])
-    assert statuses(client, address, audience, audiences=NUMBERS, at=["0000", "9" * 30]) == {422}
+    assert statuses(client, address, audience, audiences=NUMBERS, at=MOMENTS) == {422}
+    people = url(journey, "start_people", journey.draft["start"]["key"])
+    assert statuses(client, people, audience, audiences=NUMBERS, at=MOMENTS) == {200}
     address = url(listening, "panel", listening.draft["start"]["key"])
     assert statuses(client, address, event, event_type=NUMBERS) == {422}
     assert statuses(client, address, event, reentry_days=NUMBERS) <= {204, 422}
