@@ -1,6 +1,7 @@
 """Answers that several views give: a toast beside them, or on to another page."""
 
 from django.http import HttpResponse, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import (
     HttpResponseClientRedirect,
     HttpResponseClientRefresh,
@@ -23,6 +24,15 @@ def refused(text: str, *, status: int) -> HttpResponse:
 def go_to(request: WorkspaceRequest, url: str) -> HttpResponse:
     """Lead the browser on, asked by a script or by a form."""
     return HttpResponseClientRedirect(url) if request.htmx else HttpResponseRedirect(url)
+
+
+def onward(request: WorkspaceRequest, otherwise: str) -> str:
+    """Return the address that a saved form leads on to: whoever saved on leaving posts it."""
+    then = request.POST.get("then", "")
+    is_ours = url_has_allowed_host_and_scheme(
+        then, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return then if is_ours else otherwise
 
 
 def show_again(request: WorkspaceRequest, url: str) -> HttpResponse:

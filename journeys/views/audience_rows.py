@@ -18,6 +18,7 @@ from identity.choices import AudienceKind
 from identity.models import Audience
 from identity.rule_rows import Rows
 from identity.rule_sentences import Words, sentence
+from journeys.views.answers import onward
 from journeys.views.audience_people import address, people_of
 from workspaces.points import Point
 from workspaces.views import WorkspaceRequest, workspace_view
@@ -121,10 +122,15 @@ def audience_new(request: WorkspaceRequest) -> HttpResponse:
                     now=timezone.now(),
                 )
                 messages.success(request, _("“%(name)s” is saved.") % {"name": made.name})
-                return redirect(address(request, made))
+                return redirect(onward(request, address(request, made)))
         except ValidationError as error:
             name_error = " ".join(error.messages)
-    shown = {**builder.shown(), "name": name, "name_error": name_error}
+    shown = {
+        **builder.shown(),
+        "name": name,
+        "name_error": name_error,
+        "is_unsaved": status != 200,
+    }
     return render(request, "journeys/audience_new.html", shown, status=status)
 
 

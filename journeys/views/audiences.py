@@ -23,7 +23,7 @@ from journeys.audience_uses import Use
 from journeys.forms.audiences import CreateForm, NameForm
 from journeys.views import audience_rows, readers
 from journeys.views.access import may
-from journeys.views.answers import go_to, refused, show_again
+from journeys.views.answers import go_to, onward, refused, show_again
 from journeys.views.audience_people import address, get_audience
 from workspaces.points import POINT_LABELS, Point
 from workspaces.typed import line
@@ -108,7 +108,7 @@ def audience(request: WorkspaceRequest, pk: int) -> HttpResponse:
         builder, status = audience_rows.edit(request, found)
         if builder.get("is_saved"):
             messages.success(request, _("“%(name)s” is saved.") % {"name": found.name})
-            return go_to(request, address(request, found))
+            return go_to(request, onward(request, address(request, found)))
     changed_by = audiences.last_changed_by([found]).get(found.pk) or found.created_by
     shown = {
         **builder,
@@ -118,6 +118,7 @@ def audience(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "later": [use for use in uses if use.takes_it_later],
         "changed_by": changed_by,
         "may_edit": may_edit,
+        "is_unsaved": status != 200,
         "point": POINT_LABELS[Point.MANAGE_DATA],
     }
     return render(request, "journeys/audience.html", shown, status=status)

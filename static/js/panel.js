@@ -1,7 +1,7 @@
 // The step panel in #panel-slot: what was typed in it is never lost without a question.
 
-import { ask } from "./dialogs.js";
 import { text } from "./texts.js";
+import { askBeforeLeaving, leaving, values } from "./unsaved.js";
 
 const slot = document.getElementById("panel-slot");
 
@@ -15,11 +15,6 @@ const own = new WeakSet();
 
 function form() {
   return slot?.querySelector("form[data-guard]");
-}
-
-function values(element) {
-  const pairs = [...new FormData(element)].filter(([name]) => name !== "csrfmiddlewaretoken");
-  return JSON.stringify(pairs.map(([name, value]) => [name, typeof value === "string" ? value : value.name]));
 }
 
 export function isChanged() {
@@ -49,13 +44,9 @@ export async function guard(then) {
     then();
     return;
   }
-  const choices = [
-    { label: text("keepEditing"), value: "keep" },
-    { label: text("discard"), value: "discard" },
-  ];
   // Without a submit button it has become read-only under the typist's hands.
-  if (form().querySelector("[type=submit]")) choices.push({ label: text("save"), value: "save", primary: true });
-  const answer = await ask({ title: text("unsavedTitle"), body: text("unsavedBody"), choices });
+  const canSave = Boolean(form().querySelector("[type=submit]"));
+  const answer = await askBeforeLeaving(text("unsavedBody"), { canSave });
   if (answer === "discard") {
     saved = form() ? values(form()) : null;
     then();
@@ -129,9 +120,8 @@ export function start() {
       guard(close);
       return;
     }
-    const link = event.target.closest("a[href]");
-    const plain = !event.defaultPrevented && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey;
-    if (link && plain && !link.target && !link.hasAttribute("download") && isChanged()) {
+    const link = leaving(event);
+    if (link && isChanged()) {
       event.preventDefault();
       guard(() => window.location.assign(link.href));
     }

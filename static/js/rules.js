@@ -1,10 +1,37 @@
-// The builder of an audience: what is typed while the rows are drawn anew is not lost.
+// The builder of an audience: what is typed while the rows are drawn anew is not lost, nor on leaving.
+
+import { text } from "./texts.js";
+import { askBeforeLeaving, leaving, values } from "./unsaved.js";
+
+const form = document.getElementById("rules-form");
 
 let typed = [];
+/** The form's values as they are saved; null when these never were (422, 409). */
+const saved = form && form.dataset.unsaved === undefined ? values(form) : null;
+let isLeaving = false;
+
+function isChanged() {
+  return Boolean(form) && !isLeaving && values(form) !== saved;
+}
 
 function isRedraw({ target, requestConfig }) {
   // After a button the rows have other places; nobody types while pressing one.
   return target?.id === "rules" && !requestConfig.formData.get("action");
+}
+
+/** Save, and go on to where the link leads; what is refused is shown here. */
+function saveAndGo(link) {
+  const then = Object.assign(document.createElement("input"), { type: "hidden", name: "then", value: link.href });
+  form.append(then);
+  form.requestSubmit();
+}
+
+async function leave(link) {
+  const answer = await askBeforeLeaving(text("unsavedRules"), { canSave: true });
+  if (answer === "save") saveAndGo(link);
+  if (answer !== "discard") return;
+  isLeaving = true;
+  window.location.assign(link.href);
 }
 
 export function start() {
@@ -24,5 +51,26 @@ export function start() {
       field.value = value;
       field.dispatchEvent(new Event(field.matches("select") ? "change" : "input", { bubbles: true }));
     }
+  });
+
+  if (!form) return;
+
+  document.addEventListener("click", (event) => {
+    const link = leaving(event);
+    if (!link || !isChanged()) return;
+    event.preventDefault();
+    leave(link);
+  });
+
+  form.addEventListener("submit", (event) => {
+    if (!event.defaultPrevented) isLeaving = true;
+  });
+
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) isLeaving = false;
+  });
+
+  window.addEventListener("beforeunload", (event) => {
+    if (isChanged()) event.preventDefault();
   });
 }

@@ -1,5 +1,6 @@
 """An audience of rules in a real browser: built by keyboard, counted while it is typed."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from identity.choices import TagType
@@ -109,6 +110,67 @@ def test_an_audience_is_built_by_keyboard_and_counted_on_the_way(
     saved = Audience.objects.get(name="Buyers in Bath")
     assert saved.rules is not None
     assert [each["tag"] for each in saved.rules["conditions"]] == ["city", "orders"]
+
+
+RULES = {"match": "all", "conditions": [{"tag": "city", "operator": "equals", "value": "Bath"}]}
+
+
+def rules_of(name: str) -> list[str]:
+    rules = Audience.objects.get(name=name).rules
+    assert rules is not None
+    return [each["value"] for each in rules["conditions"]]
+
+
+def test_leaving_changed_rules_asks_first(page: Page, workspace: Workspace) -> None:
+    audience = make_audience(workspace, name="In Bath", rules=RULES)
+    address = f"/w/{workspace.slug}/audiences/{audience.pk}/"
+    question = page.locator("#confirm")
+    cancel = page.get_by_role("link", name="Cancel")
+    page.goto(address)
+
+    cancel.click()
+    expect(page.get_by_role("heading", name="Audiences")).to_be_visible()
+    page.goto(address)
+    page.locator("#value-0").fill("York")
+    cancel.click()
+    expect(question).to_contain_text("This audience has changes that are not saved.")
+    question.get_by_role("button", name="Keep editing").click()
+    expect(page.locator("#value-0")).to_have_value("York")
+    cancel.click()
+    question.get_by_role("button", name="Discard").click()
+    expect(page.get_by_role("heading", name="Audiences")).to_be_visible()
+    assert rules_of("In Bath") == ["Bath"]
+
+    page.goto(address)
+    page.locator("#value-0").fill("York")
+    page.get_by_role("link", name="Journeys", exact=True).first.click()
+    question.get_by_role("button", name="Save").click()
+    expect(page).to_have_url(re.compile("/journeys/$"))
+    expect(page.get_by_text("“In Bath” is saved.")).to_be_visible()
+    assert rules_of("In Bath") == ["York"]
+
+
+def test_refused_rules_stay_and_are_asked_about(page: Page, workspace: Workspace) -> None:
+    asked: list[str] = []
+    page.goto(f"/w/{workspace.slug}/audiences/new/?name=Empty")
+    page.get_by_role("button", name="Add a condition").click()
+    expect(page.locator("#subject-0")).to_be_visible()
+    page.get_by_role("link", name="Cancel").click()
+    page.locator("#confirm").get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Name")).to_have_value("Empty")
+    expect(page.locator("[aria-invalid=true]").first).to_be_visible()
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.locator("#subject-0").focus()
+
+    page.reload()
+
+    assert asked == ["beforeunload"]
+    assert not Audience.objects.exists()
 
 
 def test_a_file_is_looked_into_before_it_is_imported(

@@ -248,6 +248,31 @@ def test_a_new_audience_of_rules_is_saved_and_told_of(admin: Client, scene: Scen
     assert AuditEntry.objects.get(action="audience.created").object_label == "Spring"
 
 
+@pytest.mark.parametrize(
+    ("then", "leads_on"),
+    [
+        ("/w/else/journeys/?page=2", True),
+        ("http://testserver/w/else/", True),
+        ("https://evil.example/w/", False),
+        ("//evil.example/w/", False),
+        ("javascript:alert(1)", False),
+        ("", False),
+    ],
+)
+def test_who_saved_on_leaving_goes_on_within_the_console_alone(
+    admin: Client, scene: Scene, then: str, leads_on: bool
+) -> None:
+    made = admin.post(url(scene, "audience_new"), form_of(BATH, name="Bath", then=then))
+    own = url(scene, "audience", Audience.objects.get(name="Bath").pk)
+    changed = admin.post(own, form_of(EVERY_KIND, then=then))
+    refused = admin.post(own, {**one_row(), "then": then})
+
+    assert made["Location"] == changed["Location"] == (then if leads_on else own)
+    assert refused.status_code == 422
+    assert "data-unsaved>" in refused.content.decode()
+    assert "data-unsaved>" not in admin.get(own).content.decode()
+
+
 def test_what_was_typed_stays_when_it_is_wrong(admin: Client, scene: Scene) -> None:
     data = one_row(subject="tag:spent", operator="at_least", value="<lots>")
 
