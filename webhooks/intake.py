@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import QuerySet
 
 from webhooks import claiming, closing, control, grants, lanes, preparing
 from webhooks.choices import PlanState, StateByte, WebhookState
@@ -30,6 +32,11 @@ log = structlog.get_logger(__name__)
 LEFT_OVER_SECONDS: Final = 5.0
 # Claimed again after this when a chunk's webhook cannot be sent to as it is.
 REFUSED_SECONDS: Final = 5.0
+
+
+def _with_gates() -> QuerySet[Plan]:
+    """Return the plans with what asking their gates reads."""
+    return Plan.objects.select_related("responsible", "webhook__workspace")
 
 
 class Intake:
@@ -269,21 +276,21 @@ class Intake:
 
     def _may_go_out(self, chunk: ClaimedChunk, held: Held) -> bool:
         """Ask the gates of the responsible member and the step's last moment, at each claim."""
-        plan = Plan.objects.select_related("responsible", "webhook__workspace").get(
-            pk=chunk.plan_id
-        )
+        plan = _with_gates().get(pk=chunk.plan_id)
         if plan.send_until is not None and plan.send_until <= self._clock.now():
             closing.close_held(
                 chunk.id, held.lease.token, to=StateByte.EXPIRED, reason="send_until"
             )
             return False
-        if plan.state != PlanState.ACTIVE:
-            return False
-        if plan.responsible is None or not grants.gate(plan.responsible, plan.webhook).open:
-            control.lose_permission(plan.pk, now=self._clock.now())
-            log.warning("permission_lost", plan=plan.pk)
-            return False
-        return True
+        return plan.state == PlanState.ACTIVE and self._has_permission(plan)
+
+    def _has_permission(self, plan: Plan) -> bool:
+        """Ask both gates of the responsible member; without them the plan is paused."""
+        if plan.responsible and grants.gate(plan.responsible, plan.webhook).open:
+            return True
+        control.lose_permission(plan.pk, now=self._clock.now())
+        log.warning("permission_lost", plan=plan.pk)
+        return False
 
     def _refuse(self, held: Held) -> None:
         with connection.cursor() as cursor:
@@ -297,8 +304,11 @@ class Intake:
             messages, began = claiming.claim_messages(
                 cursor, line.webhook_id, token=token, seconds=self._keeper.seconds
             )
+            if not messages:
+                return False
+            messages = self._permitted(messages, cursor, token)
         if not messages:
-            return False
+            return True
         careful = [
             each for each in messages if claiming.CAREFUL_CLAIMS <= each.claims <= claiming.INTENT
         ]
@@ -319,6 +329,17 @@ class Intake:
         for message in messages:
             self._take_message(line, held, message, flags)
         return True
+
+    def _permitted(
+        self, messages: list[ClaimedMessage], cursor: CursorWrapper, token: UUID
+    ) -> list[ClaimedMessage]:
+        """Return those whose responsible member still has both gates; hand the others back."""
+        plans = _with_gates().filter(pk__in={each.plan_id for each in messages})
+        permitted = {plan.pk for plan in plans if self._has_permission(plan)}
+        back = [each.id for each in messages if each.plan_id not in permitted]
+        if back:
+            claiming.hand_back_messages(cursor, back, token)
+        return [each for each in messages if each.plan_id in permitted]
 
     def _take_message(
         self, line: Line, held: Held, message: ClaimedMessage, flags: Mapping[int, Flags]

@@ -563,6 +563,25 @@ def test_a_marketers_two_gates_are_asked_before_anything_is_sent(
         assert scene.counts().queued == 3
 
 
+def test_the_gates_are_asked_before_another_try_too(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=3)
+    receiver.behave("/in", Behaviour(status=503))
+    scene.submit()
+    scene.drain(seconds=2, schedule=(timedelta(seconds=60),))
+    scene.member.is_active = False
+    scene.member.save()
+    receiver.behave("/in", Behaviour())
+    Message.objects.update(due_at=timezone.now())
+
+    scene.drain(seconds=2)
+
+    plan = Plan.objects.get(pk=scene.plan.pk)
+    assert (plan.state, plan.pause_reason) == ("paused", control.PERMISSION_LOST)
+    assert len(receiver.entries("/in")) == 3
+    assert scene.counts().queued == 3
+    assert not Message.objects.exclude(lease=None).exists()
+
+
 def test_a_lost_gate_pauses_the_plan_and_tells_the_layer_above(receiver: Receiver) -> None:
     scene = make_scene(receiver.url("/in"), people=600, concurrency=8)
     receiver.behave("/in", Behaviour(delay=0.005))
