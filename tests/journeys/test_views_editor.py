@@ -19,6 +19,7 @@ from journeys.models import Journey, Run
 from tests.factories import make_member
 from tests.identity.factories import make_audience
 from tests.journeys.factories import NOW, Scene, grant, make_purchase, make_scene
+from tests.webhooks.factories import make_webhook
 from webhooks.models import MemberGrant, TestSend
 from workspaces.choices import Preset
 from workspaces.models import User
@@ -115,6 +116,22 @@ def test_the_panel_names_the_missing_gate_of_each_webhook_and_whom_to_ask(scene:
     assert f'<option value="{scene.webhook.pk}"' not in page
 
 
+def test_the_panel_offers_what_may_be_used_and_folds_the_rest_with_its_gate(scene: Scene) -> None:
+    make_webhook(scene.workspace, name="Call centre")
+    journey = scene.journey()
+
+    page = client_of(scene.member).get(url(journey, "panel", step_of(journey))).content.decode()
+
+    offered, fold = page.split('<details class="fold fold-small">')
+    fold = fold.partition("</details>")[0]
+    assert "CRM coupons</option>" in offered
+    assert "Call centre</option>" not in page
+    assert "1 more webhook that you may not use" in fold
+    assert "Call centre" in fold
+    assert "The usage permission for this webhook is missing." in fold
+    assert "CRM coupons" not in fold
+
+
 @pytest.mark.parametrize("lost", ["role", "usage"])
 def test_without_both_gates_nothing_is_saved_or_tested(scene: Scene, lost: str) -> None:
     journey = scene.journey()
@@ -126,10 +143,17 @@ def test_without_both_gates_nothing_is_saved_or_tested(scene: Scene, lost: str) 
         grant(member, scene.webhook)
     client = client_of(member)
 
+    opened = client.get(url(journey, "panel", step_of(journey)))
     saved = client.post(url(journey, "panel", step_of(journey)), posted(scene, journey))
     tested = client.post(url(journey, "test", step_of(journey)), posted(scene, journey))
     drawn = client.post(url(journey, "preview", step_of(journey)), posted(scene, journey))
 
+    shown = opened.content.decode()
+    assert opened.status_code == 200
+    assert "You may look at this step, and not change it." in shown
+    assert opened.context["gate"] in shown
+    assert 'type="submit"' not in shown
+    assert "Test send" not in shown
     assert "permission" in drawn.content.decode()
     assert "recipients" not in drawn.content.decode()
     page = saved.content.decode()
@@ -144,8 +168,6 @@ def test_without_both_gates_nothing_is_saved_or_tested(scene: Scene, lost: str) 
 
 
 def test_choosing_another_webhook_loses_nothing_that_was_typed(scene: Scene) -> None:
-    from tests.webhooks.factories import make_webhook
-
     journey = scene.journey()
     other = make_webhook(
         scene.workspace, name="Call centre", parameters=[{"name": "note", "type": "text"}]
@@ -544,6 +566,27 @@ def test_a_test_of_another_step_than_the_addressed_one_is_not_taken(scene: Scene
     )
 
     assert response.status_code == 404
+
+
+@pytest.mark.parametrize("name", ["test_send", "test_values"])
+def test_who_manages_webhooks_needs_both_gates_to_test_a_step(scene: Scene, name: str) -> None:
+    journey = scene.journey()
+    manager = make_member(
+        scene.workspace, points=[Point.AUTOMATED_MARKETING, Point.WEBHOOK_MANAGEMENT]
+    )
+
+    response = client_of(manager).post(
+        url(journey, name, step_of(journey)),
+        {
+            "panel": json.dumps(journey.draft["steps"][0]),
+            "token": "a",
+            "id_type": str(scene.mobile.pk),
+            "typed_id": "13800000001",
+        },
+    )
+
+    assert response.status_code == 403
+    assert not TestSend.objects.exists()
 
 
 @pytest.mark.parametrize(("points", "value"), [([], ""), ([Point.VIEW_PROFILES], "Zhang San")])

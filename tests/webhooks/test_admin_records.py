@@ -1,12 +1,12 @@
 """Deliveries and receipts in the admin: masked, scoped, paged without counting."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -114,6 +114,18 @@ def make_deliveries(plan: Plan, count: int, **fields: Any) -> list[Delivery]:
             **{"updated_at": NOW + timedelta(seconds=position), **defaults},
         )
         for position in range(count)
+    )
+
+
+def make_attempt(webhook: Webhook, delivery_id: str, at: datetime) -> None:
+    Attempt.objects.create(
+        day=NOW.date(),
+        webhook=webhook,
+        delivery_id=delivery_id,
+        message_id="msg_1",
+        number=2,
+        at=at,
+        outcome="read_timeout",
     )
 
 
@@ -323,11 +335,23 @@ def test_one_delivery_is_found_by_state_id_or_qaid(client: Client, plan: Plan, q
 
 def test_nothing_is_changed_or_deleted_by_hand(client: Client, plan: Plan) -> None:
     (delivery,) = make_deliveries(plan, 1)
+    make_messages(plan, 1)
+    make_attempt(plan.webhook, delivery.pk, NOW)
     login(client, make_administrator(plan.workspace))
+    records: list[models.Model] = [delivery, Message.objects.get(), Attempt.objects.get()]
 
-    for path in (f"{LEDGER}add/", f"{LEDGER}{delivery.pk}/delete/"):
-        assert client.get(path).status_code == 403
-    assert client.post(f"{LEDGER}{delivery.pk}/change/", {"state": "dead"}).status_code == 403
+    for record in records:
+        address = f"/admin/webhooks/{record._meta.model_name}/"
+        one = f"{address}{record.pk}"
+        refused = [
+            client.get(f"{address}add/"),
+            client.get(f"{one}/delete/"),
+            client.post(f"{one}/delete/", {"post": "yes"}),
+            client.post(f"{one}/change/", {"state": "dead"}),
+        ]
+        assert client.get(f"{one}/change/").status_code == 200, address
+        assert [answer.status_code for answer in refused] == [403] * 4, address
+        assert client.get(f"{one}/change/").status_code == 200, address
 
 
 def test_chosen_failures_are_ordered_again(client: Client, plan: Plan) -> None:
@@ -434,15 +458,7 @@ def test_a_place_that_no_link_says_is_the_first_page(
 def test_attempts_of_one_workspace_are_listed_the_latest_first(client: Client, plan: Plan) -> None:
     other = make_webhook(make_workspace())
     for number, webhook in enumerate([plan.webhook, other, *[plan.webhook] * 59]):
-        Attempt.objects.create(
-            day=NOW.date(),
-            webhook=webhook,
-            delivery_id=f"dlv_{number}",
-            message_id="msg_1",
-            number=2,
-            at=NOW + timedelta(seconds=number),
-            outcome="read_timeout",
-        )
+        make_attempt(webhook, f"dlv_{number}", NOW + timedelta(seconds=number))
     login(client, developer_of(plan.workspace, Point.VIEW_DELIVERIES))
 
     first = client.get(ATTEMPTS)
