@@ -1,5 +1,5 @@
 """The set-up of webhooks and the record of what was sent. Importing it registers the classes."""
 
-from webhooks.admin import choice_lists, records, webhooks
+from webhooks.admin import attempts, choice_lists, deliveries, messages, receipts, webhooks
 
-__all__ = ["choice_lists", "records", "webhooks"]
+__all__ = ["attempts", "choice_lists", "deliveries", "messages", "receipts", "webhooks"]
