@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from benchmarks.scenario import Scenario
+from identity.models import Audience
 from journeys.models import Run
 from webhooks.models import Delivery
 
@@ -30,6 +31,7 @@ def client_of(setting: Scenario) -> Client:
 def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
     slug, journey, sent = setting.workspace.slug, made.journey_id, _delivered()
     deliveries = reverse("journeys:deliveries", args=[slug])
+    events = reverse("journeys:events", args=[slug])
     recorded = reverse("admin:webhooks_delivery_changelist")
     found = {
         "journeys": reverse("journeys:list", args=[slug]),
@@ -47,6 +49,17 @@ def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
         "deliveries of nobody": f"{deliveries}?run={made.pk}&state=dead",
         "deliveries of a person": f"{deliveries}?person={sent.qaid}",
         "why": reverse("journeys:why", args=[slug, journey, made.pk, sent.qaid]),
+        "audiences": reverse("journeys:audiences", args=[slug]),
+        "audience": reverse("journeys:audience", args=[slug, _audience(setting, "list").pk]),
+        "audience of rules": _builder(setting),
+        "audience, new": reverse("journeys:audience_new", args=[slug]),
+        "audience upload": reverse(
+            "journeys:audience_upload", args=[slug, _audience(setting, "list").pk]
+        ),
+        "events": events,
+        "events of a person": f"{events}?person={sent.qaid}",
+        "people": reverse("journeys:people", args=[slug]),
+        "person": reverse("journeys:person_page", args=[slug, sent.qaid]),
         "admin": reverse("admin:index"),
         "admin webhooks": reverse("admin:webhooks_webhook_changelist"),
         "admin webhook": reverse("admin:webhooks_webhook_change", args=[setting.webhook.pk]),
@@ -64,6 +77,9 @@ def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
     following = re.search(r'href="([^"]+)" rel="next"', client.get(deliveries).content.decode())
     if following:
         found["deliveries, next page"] = deliveries + html.unescape(following.group(1))
+    following = re.search(r'href="([^"]+)" rel="next"', client.get(events).content.decode())
+    if following:
+        found["events, next page"] = events + html.unescape(following.group(1))
     return {name: Asked(address) for name, address in found.items()}
 
 
@@ -92,8 +108,42 @@ def fragments(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
             reverse("journeys:person", args=[slug, journey, made.pk]),
             {"id": _delivered().sent_id},
         ),
+        "rules in a sentence": Asked(
+            reverse("journeys:audience_said", args=[slug]),
+            fields_of(client.get(_builder(setting)).content.decode()),
+        ),
         "orders": Asked(reverse("journeys:orders", args=[slug])),
     }
+
+
+def counts(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
+    """Return what counts people or events while its page stands there already."""
+    slug, journey = setting.workspace.slug, made.journey_id
+    rules, listed = _audience(setting, "rules"), _audience(setting, "list")
+    people = "journeys:audience_people"
+    typed = fields_of(client.get(_builder(setting)).content.decode())
+    start = [slug, journey, made.journey.draft["start"]["key"]]
+    return {
+        "audience count": Asked(reverse("journeys:audience_count", args=[slug]), typed),
+        "audience people, rules": Asked(reverse(people, args=[slug, rules.pk]) + "?sample"),
+        "audience people, list": Asked(reverse(people, args=[slug, listed.pk]) + "?sample"),
+        "chosen audiences": Asked(reverse("journeys:start_people", args=start), {"kept": "1"}),
+        "event types": Asked(reverse("journeys:event_summary", args=[slug])),
+        "people by ID": Asked(reverse("journeys:people_census", args=[slug])),
+        "audiences of a person": Asked(
+            reverse("journeys:person_audiences", args=[slug, _delivered().qaid])
+        ),
+    }
+
+
+def _audience(setting: Scenario, kind: str) -> Audience:
+    return setting.workspace.audiences.get(kind=kind)
+
+
+def _builder(setting: Scenario) -> str:
+    return reverse(
+        "journeys:audience", args=[setting.workspace.slug, _audience(setting, "rules").pk]
+    )
 
 
 def _delivered() -> Delivery:
