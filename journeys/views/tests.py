@@ -10,7 +10,9 @@ from uuid import UUID
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
 
 from identity import people
 from journeys import forms, previews
@@ -75,10 +77,14 @@ def test_send(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
 @require_POST
 @workspace_view(Point.AUTOMATED_MARKETING)
 def test_cancel(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
-    """Keep a test that is not on its way yet from being sent."""
+    """Keep a test that is not on its way yet from being sent, and say whether it was."""
     get_step(get_journey(request, pk), key)
-    test_sends.cancel(actor=request.user, token=request.POST.get("token", ""))
-    return HttpResponse(status=204)
+    if test_sends.cancel(actor=request.user, token=request.POST.get("token", "")):
+        told = _("The test was cancelled; nothing was sent.")
+    else:
+        told = _("The test was on its way already.")
+    response = HttpResponse(status=204)
+    return trigger_client_event(response, "toast", {"text": told, "tone": "info"})
 
 
 @require_POST

@@ -1,5 +1,6 @@
 // One request a form: the button says "Sending…" until the answer is there, a second click does nothing.
 
+import { quietly } from "./network.js";
 import { announce } from "./texts.js";
 
 function buttonOf(form, submitter) {
@@ -65,14 +66,14 @@ export function start() {
     if (event.persisted) document.querySelectorAll("form[data-busy]").forEach(release);
   });
 
-  document.addEventListener("click", (event) => {
-    const aborter = event.target.closest("[data-abort]");
-    const form = aborter?.closest("form");
-    if (form?.dataset.busy) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      window.htmx.trigger(form, "htmx:abort");
-      release(form);
-    }
-  }, true);
+  // Whoever leaves a dialog while its form is being sent wants it not sent: the server is told so.
+  document.addEventListener(
+    "htmx:abort",
+    ({ target: form }) => {
+      if (!form.dataset.busy || !form.dataset.cancelUrl) return;
+      const values = Object.fromEntries(new FormData(form));
+      quietly(window.htmx.ajax("POST", form.dataset.cancelUrl, { source: document.body, swap: "none", values }));
+    },
+    true,
+  );
 }

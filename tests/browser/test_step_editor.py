@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
 from journeys.models import Journey
@@ -264,3 +264,29 @@ def test_a_step_is_built_tested_and_saved_by_keyboard_alone(
 
     assert clicks(page) == 0
     assert len(receiver.entries("/coupons")) == 1
+
+
+def test_a_cancelled_test_send_is_not_sent(
+    page: Page, client: Client, scene: Scene, webhook: Webhook, receiver: Receiver
+) -> None:
+    values = {FIRST: "Hello"}
+    config = scene.config(webhook=webhook.pk, values=values, variables={})
+    page.goto(editor_url(scene, scene.journey(steps=[config])))
+    page.locator(".canvas-graph .node-main").filter(has_text="Step 1").click()
+    page.get_by_role("button", name="Test send").click()
+    test = page.get_by_role("dialog", name="Test send")
+    test.get_by_label("Test ID").fill("13800000001")
+    held: list[Request] = []
+    page.route("**/test/send/", lambda route: held.append(route.request))
+
+    test.get_by_role("button", name="OK", exact=True).click()
+    expect(test.get_by_role("button", name="Sending…")).to_be_visible()
+    test.get_by_role("button", name="Cancel").click()
+
+    expect(test).to_have_count(0)
+    expect(page.get_by_text("The test was cancelled; nothing was sent.").first).to_be_visible()
+    # What the browser had asked for arrives late.
+    (late,) = held
+    answer = client.post(late.url, late.post_data, "application/x-www-form-urlencoded")
+    assert answer.status_code == 422
+    assert receiver.entries("/coupons") == []
