@@ -306,14 +306,19 @@ def rename(*, journey: Journey, revision: int, user: User, name: str, now: datet
 def undo(*, journey: Journey, revision: int, user: User, now: datetime) -> Written:
     """Take back the change that made ``revision``, as a new change; undoing that redoes it.
 
+    What came after it has to be undone first.
+
     Raises:
-        StaleDraft: it is not the latest change any more.
+        StaleDraft: the draft is not as that change left it.
         ValidationError: there is nothing before it.
     """
     undone = journey.changes.filter(revision=revision).first()
     before = journey.changes.filter(revision=revision - 1).first()
     if before is None or undone is None:
         raise ValidationError(_("There is nothing to undo."), "nothing_to_undo")
+    latest = journey.changes.all()[0]
+    if (latest.document, latest.name) == (undone.document, undone.name):
+        revision = latest.revision
     restored = Document.from_json(before.document)
     current = Document.from_json(undone.document)
     brought_back = [step for step in restored if step != current.step(step.key)]

@@ -9,6 +9,10 @@ const SECONDS_WITH_UNDO = 10;
 const ICONS = { success: "circle-check", info: "info-circle", error: "alert-circle" };
 const region = document.getElementById("toasts");
 
+/** Addresses that take back what was done on this page, the latest last; they outlive their toasts. */
+const undoable = [];
+let undoing = Promise.resolve();
+
 export function toast({ text: words, tone = "success", undo = "", retry = null, link = null }) {
   const box = document.createElement("div");
   box.className = `toast toast-${tone}`;
@@ -21,6 +25,7 @@ export function toast({ text: words, tone = "success", undo = "", retry = null, 
     const button = action(text("undo"));
     button.dataset.undo = undo;
     box.append(button);
+    undoable.push(undo);
   }
   if (link) {
     const away = document.createElement("a");
@@ -43,6 +48,7 @@ export function toast({ text: words, tone = "success", undo = "", retry = null, 
   closer.append(icon("x"));
   box.append(closer);
   region.append(box);
+  offerUndo();
   raise();
   leave(box);
   if (tone !== "error") announce(words);
@@ -84,21 +90,34 @@ function leave(box) {
   run();
 }
 
-function undo(button) {
-  button.closest(".toast").remove();
-  window.htmx.ajax("POST", button.dataset.undo, { source: document.body, swap: "none" }).catch(() => {});
+/** Only the latest change can be undone: the other toasts offer it again when they have become the latest. */
+function offerUndo() {
+  for (const button of region.querySelectorAll("[data-undo]")) button.hidden = button.dataset.undo !== undoable.at(-1);
+}
+
+/** Take back the latest change; one after the other, as each stands on the one before. */
+function undo() {
+  const address = undoable.pop();
+  region.querySelector(`[data-undo="${CSS.escape(address)}"]`)?.closest(".toast").remove();
+  offerUndo();
+  undoing = undoing.then(() =>
+    window.htmx.ajax("POST", address, { source: region, swap: "none" }).catch(() => {
+      undoable.push(address);
+      offerUndo();
+    }),
+  );
 }
 
 export function start() {
   if (!region) return;
   for (const box of region.children) leave(box);
+  undoable.push(...[...region.querySelectorAll("[data-undo]")].map((button) => button.dataset.undo));
   if (region.childElementCount) raise();
 
   document.body.addEventListener("toast", (event) => toast(event.detail));
 
   region.addEventListener("click", (event) => {
-    const undoing = event.target.closest("[data-undo]");
-    if (undoing) undo(undoing);
+    if (event.target.closest("[data-undo]")) undo();
     if (event.target.closest("[data-close-toast]")) event.target.closest(".toast").remove();
     if (!region.childElementCount && region.matches(":popover-open")) region.hidePopover();
   });
@@ -106,9 +125,13 @@ export function start() {
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
     if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || typing) return;
-    const latest = [...region.querySelectorAll("[data-undo]")].pop();
-    if (!latest) return;
+    if (!undoable.length) return;
     event.preventDefault();
-    undo(latest);
+    undo();
+  });
+
+  // Somebody else has built upon it.
+  document.body.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr } }) => {
+    if (elt === region && xhr.status === 409) undoable.length = 0;
   });
 }

@@ -397,17 +397,45 @@ def test_delete_move_and_paste_are_undone_by_key_and_by_the_toast(
             page.evaluate("document.getElementById('toasts').replaceChildren()")
 
 
-def test_undo_is_offered_for_ten_seconds(open_as: Open, scene: Scene) -> None:
-    page = open_as(scene.member, scene.journey(), clock=True)
-    nodes(page).filter(has_text="Step 1").focus()
-    page.keyboard.press("Delete")
+def test_undo_is_offered_for_ten_seconds_and_by_key_for_as_long_as_the_page(
+    open_as: Open, scene: Scene, colleague: User
+) -> None:
+    journey = scene.journey(steps=[scene.config(), scene.config(), scene.config()])
+    page = open_as(scene.member, journey, clock=True)
     undo = page.locator("#toasts").get_by_role("button", name="Undo")
-    expect(undo).to_be_visible()
 
+    def delete(name: str) -> None:
+        nodes(page).filter(has_text=name).press("Delete")
+        expect(nodes(page).filter(has_text=name)).to_have_count(0)
+
+    delete("Step 3")
+    expect(undo).to_be_visible()
     page.clock.run_for(9_000)
     expect(undo).to_be_visible()
     page.clock.run_for(1_500)
     expect(undo).to_have_count(0)
+
+    # One after the other, by the key and by the toast of whatever is the latest.
+    delete("Step 2")
+    delete("Step 1")
+    expect(undo).to_have_count(1)
+    nodes(page).first.press("Control+z")
+    expect(nodes(page).filter(has_text="Step 1")).to_be_visible()
+    undo.click()
+    expect(nodes(page).filter(has_text="Step 2")).to_be_visible()
+    expect(undo).to_have_count(0)
+    nodes(page).first.press("Control+z")
+    expect(nodes(page).filter(has_text="Step 3")).to_be_visible()
+    assert names(journey) == ["Step 1", "Step 2", "Step 3"]
+
+    # Not over what somebody else has done since.
+    delete("Step 3")
+    hers = open_as(colleague, journey)
+    nodes(hers).filter(has_text="Step 1").press("Alt+ArrowDown")
+    expect(told(hers, "Step moved.")).to_be_visible()
+    nodes(page).first.press("Control+z")
+    expect(told(page, "Li Mei changed the step “Step 1” at")).to_be_visible()
+    assert names(journey) == ["Step 2", "Step 1"]
 
 
 # --- A lost right ---------------------------------------------------------------------------------

@@ -188,6 +188,22 @@ def test_undo_of_what_somebody_else_has_built_upon_is_stale(scene: Scene) -> Non
         drafts.undo(revision=deleted.revision, **common)
 
 
+def test_changes_are_undone_one_after_the_other(scene: Scene) -> None:
+    journey = scene.journey(steps=[scene.config(), scene.config()])
+    first, second = Document.from_json(journey.draft).steps
+    common: dict[str, Any] = {"journey": journey, "user": scene.member, "now": NOW}
+    deleted = drafts.delete_step(revision=journey.draft_revision, key=second.key, **common)
+    emptied = drafts.delete_step(revision=deleted.revision, key=first.key, **common)
+
+    with pytest.raises(StaleDraft):
+        drafts.undo(revision=deleted.revision, **common)
+    drafts.undo(revision=emptied.revision, **common)
+    assert steps_of(journey) == ["Step 1"]
+    undone = drafts.undo(revision=deleted.revision, **common)
+
+    assert undone.document.steps == (first, second)
+
+
 def test_undo_of_a_rename_brings_back_the_name(scene: Scene) -> None:
     journey = scene.journey()
     common: dict[str, Any] = {"journey": journey, "user": scene.member, "now": NOW}
