@@ -1,6 +1,7 @@
 // The canvas by keyboard and zoom. One Tab stop; arrows walk by position, so that branches work too.
 
 import { quietly } from "./network.js";
+import { text } from "./texts.js";
 
 const canvas = () => document.querySelector("[data-canvas]");
 const COPIED = "copied-step";
@@ -29,6 +30,11 @@ function rove() {
     all.find((one) => keyOf(one) === last) ?? all.find((one) => one.hasAttribute("aria-current")) ?? all[0] ?? null;
   for (const one of all) one.tabIndex = one === stop ? 0 : -1;
   for (const other of canvas()?.querySelectorAll("[data-add], .node-numbers a") ?? []) other.tabIndex = -1;
+}
+
+export function focusStop() {
+  rove();
+  buttons().find((one) => one.tabIndex === 0)?.focus();
 }
 
 function neighbour(from, key) {
@@ -116,7 +122,8 @@ function zoomTo(what) {
   } else setZoom(1);
 }
 
-export function start({ ask }) {
+/** ask(question) resolves to a yes or no; isChanged(step) and discard() are the panel's. */
+export function start({ ask, isChanged, discard }) {
   if (!canvas()) return;
   rove();
 
@@ -135,7 +142,10 @@ export function start({ ask }) {
 
   document.addEventListener("step-delete", async (event) => {
     const { step, question } = event.detail;
-    if (question && !(await ask(question))) return;
+    const wasTyped = isChanged(step);
+    const questions = [question, wasTyped ? text("unsavedBody") : ""].filter(Boolean).join(" ");
+    if (questions && !(await ask(questions))) return;
+    if (wasTyped) discard();
     const all = buttons();
     const at = all.findIndex((one) => keyOf(one) === step);
     last = keyOf(all[at - 1] ?? all[at + 1]);

@@ -31,4 +31,6 @@ rules.start();
 steps.start();
 canvas.start({
   ask: (question) => dialogs.confirm({ title: text("deleteTitle"), body: question, label: text("delete") }),
+  isChanged: panel.isChanged,
+  discard: panel.discard,
 });

@@ -1,5 +1,6 @@
 // The step panel in #panel-slot: what was typed in it is never lost without a question.
 
+import { focusStop } from "./canvas.js";
 import { text } from "./texts.js";
 import { askBeforeLeaving, leaving, values } from "./unsaved.js";
 
@@ -17,14 +18,25 @@ function form() {
   return slot?.querySelector("form[data-guard]");
 }
 
-export function isChanged() {
+/** The key of the step that is open, or "". */
+function openStep() {
+  return slot?.querySelector("[data-step]")?.dataset.step ?? "";
+}
+
+/** Whether something was typed and not saved: in whatever is open, or in the panel of this step. */
+export function isChanged(step = openStep()) {
   const element = form();
-  return Boolean(element) && values(element) !== saved;
+  return Boolean(element) && step === openStep() && values(element) !== saved;
+}
+
+/** What was typed is given up: nobody asks about it again. */
+export function discard() {
+  saved = form() ? values(form()) : null;
 }
 
 export function close() {
   if (!slot?.childElementCount) return;
-  const key = slot.querySelector("[data-step]")?.dataset.step;
+  const key = openStep();
   slot.replaceChildren();
   saved = null;
   for (const node of document.querySelectorAll(".node.is-selected")) {
@@ -34,7 +46,8 @@ export function close() {
   const nodes = key ? document.querySelectorAll(`.node[data-step="${CSS.escape(key)}"] .node-main`) : [];
   const node = [...nodes].find((one) => one.getClientRects().length);
   const home = opener?.isConnected ? opener : node;
-  home?.focus();
+  if (home) home.focus();
+  else focusStop();
   document.dispatchEvent(new CustomEvent("panel-closed"));
 }
 
@@ -48,7 +61,7 @@ export async function guard(then) {
   const canSave = Boolean(form().querySelector("[type=submit]"));
   const answer = await askBeforeLeaving(text("unsavedBody"), { canSave });
   if (answer === "discard") {
-    saved = form() ? values(form()) : null;
+    discard();
     then();
   } else if (answer === "save") {
     afterSave = then;
@@ -92,9 +105,13 @@ export function start() {
     } else if (document.activeElement === document.body) slot.querySelector(".notice[role=alert]")?.focus();
   });
 
-  // A canvas that is drawn anew does not know which step is open.
+  // A canvas that is drawn anew does not know which step is open, and that step may be gone.
   document.body.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.elt.matches?.("[data-canvas]")) mark(slot.querySelector("[data-step]")?.dataset.step);
+    const { elt } = event.detail;
+    const step = openStep();
+    if (!step || !elt.matches?.("[data-canvas]")) return;
+    if (elt.querySelector(`.node[data-step="${CSS.escape(step)}"]`) || isChanged()) mark(step);
+    else close();
   });
 
   // Whoever goes on typing after a save that failed wants to stay.

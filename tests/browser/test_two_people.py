@@ -272,6 +272,36 @@ def test_every_way_out_of_a_changed_panel_asks(open_as: Open, scene: Scene) -> N
     assert stored(journey, 1)[1] == "Dear ${name} Hello"
 
 
+def test_deleting_the_step_of_a_changed_panel_asks_and_closes_it(
+    open_as: Open, scene: Scene
+) -> None:
+    journey = scene.journey(steps=[scene.config(), scene.config()])
+    page = open_as(scene.member, journey)
+    question = page.get_by_role("dialog", name="Delete this step?")
+    content = open_step(page, "Step 2")
+    content.fill(OURS)
+
+    for answer in ("Cancel", "Delete"):
+        panel(page).get_by_role("button", name="More for this step").click()
+        page.locator("#menu-step").get_by_role("button", name="Delete").click()
+        expect(question).to_contain_text("This step has changes that are not saved.")
+        expect(content).to_have_value(OURS)
+        question.get_by_role("button", name=answer).click()
+
+    expect(panel(page)).to_have_count(0)
+    expect(nodes(page).filter(has_text="Step 1")).to_be_focused()
+    assert names(journey) == ["Step 1"]
+
+    # Of an unchanged panel nothing is asked, and an undo takes the panel of its step away as well.
+    nodes(page).filter(has_text="Step 1").press("a")
+    page.keyboard.press("Enter")
+    expect(step_name(page)).to_be_visible()
+    panel(page).get_by_role("heading").focus()
+    page.keyboard.press("Control+z")
+    expect(panel(page)).to_have_count(0)
+    assert names(journey) == ["Step 1"]
+
+
 @pytest.mark.parametrize("way", ["history.back()", "location.reload()"])
 def test_the_browser_asks_before_it_leaves_a_changed_panel(
     open_as: Open, scene: Scene, way: str
