@@ -186,6 +186,7 @@ def test_the_seven_steps_end_at_the_receiver(
     expect(test.get_by_text("accepted the test")).to_be_visible()
     picture(page, "test-send")
     test.get_by_role("button", name="Close").last.click()
+    expect(page.locator("#last-test")).to_contain_text("Last test: accepted, ")
     # 7: OK.
     page.get_by_role("button", name="OK", exact=True).click()
     expect(page.get_by_text("Coupon engine · MOBILE").first).to_be_visible()
