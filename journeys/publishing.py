@@ -246,7 +246,7 @@ def _step_reviews(document: Document, loaded: Context, counted: Counted) -> list
         if sending is None:
             continue
         last = next(iter(test_sends.last_of_step(step.key, limit=1)), None)
-        fingerprint = WebhookConfig.from_json(step.config).fingerprint
+        fingerprint = WebhookConfig.from_json(step.config).fingerprint(sending.revision)
         reach = counted.steps.get(step.key, Reach())
         found.append(
             StepReview(

@@ -74,10 +74,25 @@ class WebhookConfig:
             for name, each_of in self.variables.items()
         }
 
-    @property
-    def fingerprint(self) -> str:
-        """Return a hash of all that a test send tests: it tells whether the step has changed."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+    def fingerprint(self, revision: WebhookRevision | None) -> str:
+        """Return a hash of all that a test send tests: it tells whether the step has changed.
+
+        What the panel keeps beside it is left out, and what saving adds: a value that the
+        webhook's ``revision`` does not ask for, a variable that no text uses.
+        """
+        asked = [each["name"] for each in revision.parameters] if revision else []
+        tested = replace(
+            self,
+            revision=revision.number if revision else None,
+            values={name: self.values.get(name) or "" for name in asked},
+            variables={name: self.used_variables(name) for name in asked},
+        )
+        return hashlib.sha256(json.dumps(tested.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def used_variables(self, parameter: str) -> tuple[Variable, ...]:
+        """Return the variables that the parameter's text holds, in reading order."""
+        text = str(self.values.get(parameter) or "")
+        return tuple(variables.used_in(text, self.variables.get(parameter, ())))
 
 
 class WebhookStep(Component):
@@ -123,10 +138,7 @@ class WebhookStep(Component):
         revision = newest_revision(config, context)
         if revision is None:
             return step
-        used = {
-            name: tuple(variables.used_in(str(config.values.get(name) or ""), each_of))
-            for name, each_of in config.variables.items()
-        }
+        used = {name: config.used_variables(name) for name in config.variables}
         kept = replace(
             config,
             revision=revision.number,

@@ -82,6 +82,10 @@ class TestSendForm(forms.Form):
         )
 
     @property
+    def fingerprint(self) -> str:
+        return self.chosen.fingerprint(self.revision)
+
+    @property
     def variable_fields(self) -> list[Any]:
         return [self[field] for field, _parameter, _name in self._slots()]
 
@@ -109,7 +113,7 @@ class TestSendForm(forms.Form):
             encryption=self.chosen.encryption,
             labels={"step": self.step.name},
             step_key=self.step.key,
-            fingerprint=self.chosen.fingerprint,
+            fingerprint=self.fingerprint,
         )
 
     def refuse(self, errors: Mapping[str, str]) -> None:

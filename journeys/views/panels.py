@@ -19,7 +19,7 @@ from journeys import components, context, drafts, forms, previews
 from journeys.component import Context
 from journeys.components.audience import AudienceConfig, AudienceStart
 from journeys.components.event import EventConfig
-from journeys.components.webhook import WebhookConfig
+from journeys.components.webhook import WebhookConfig, newest_revision
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft
 from journeys.forms.panels import PanelForm
@@ -204,11 +204,12 @@ def _of_webhook(form: PanelForm) -> dict[str, Any]:
     webhook = form.context.webhooks.get(config.webhook or 0)
     gates = form.context.gates.get(webhook.pk) if webhook else None
     last = next(iter(test_sends.last_of_step(form.step.key, limit=1)), None)
+    fingerprint = config.fingerprint(newest_revision(config, form.context))
     return {
         "webhook": webhook,
         "gate": gates.missing if gates else "",
         "last_test": last,
-        "changed_since_test": bool(last and last.fingerprint != config.fingerprint),
+        "changed_since_test": bool(last and last.fingerprint != fingerprint),
         "management_test": test_sends.accepted_in_management(webhook) if webhook else None,
     }
 

@@ -154,7 +154,7 @@ def _show(
 ) -> HttpResponse:
     webhook = form.context.webhooks[form.chosen.webhook or 0]
     earlier = [
-        (each, each.fingerprint != form.chosen.fingerprint)
+        (each, each.fingerprint != form.fingerprint)
         for each in test_sends.last_of_step(form.step.key)
         if verdict is None or each.pk != verdict.test.pk
     ]

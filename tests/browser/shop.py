@@ -61,6 +61,10 @@ CHINESE: Final[Mapping[str, str]] = {
     "Shop system": "商城系统",
     "Send the coupon": "发送优惠券",
     "Thanks after a purchase": "购买后致谢",
+    "Send the coupon again": "再次发送优惠券",
+    "People without an ID": "没有 ID 的人",
+    "Sign-up": "注册",
+    "Stock-taking": "盘点",
     "Autumn greetings": "秋日问候",
     "Call about open baskets": "未结账提醒",
     "Coupon gaps": "优惠券草稿",
@@ -276,6 +280,7 @@ def _make_journeys(shop: Shop) -> None:
         "run": running.pk,
         "finished": finished.journey.pk,
         "finished run": finished.pk,
+        "finished step": finished.journey.draft["steps"][0]["key"],
         "person": scene.people[0].pk,
     }
 
@@ -308,6 +313,7 @@ def _named(shop: Shop, journey: Journey, name: str) -> Journey:
     """Give a journey and its step names that a marketer would give."""
     journey.draft["steps"][0]["name"] = shop.word("Send the coupon")
     _set(journey, name=shop.word(name))
+    journey.changes.filter(revision=journey.draft_revision).update(document=journey.draft)
     return journey
 
 
@@ -368,7 +374,9 @@ def _tested(scene: Scene, journey: Journey) -> None:
         webhook=scene.webhook,
         revision=scene.webhook.revision,
         step_key=step["key"],
-        fingerprint=WebhookConfig.from_json(step["config"]).fingerprint,
+        fingerprint=WebhookConfig.from_json(step["config"]).fingerprint(
+            scene.webhook.revisions.get(number=scene.webhook.revision)
+        ),
         sent_by=scene.member,
         sent_at=timezone.now(),
         accepted=True,

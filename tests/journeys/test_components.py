@@ -1,3 +1,4 @@
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -213,6 +214,7 @@ def test_a_webhook_config_survives_the_way_to_json_and_back() -> None:
 
 def test_the_fingerprint_changes_with_everything_a_test_tests(scene: Scene) -> None:
     config = WebhookConfig.from_json(scene.config())
+    revision = scene.webhook.revisions.get()
 
     others = [
         replace(config, values={"content": "Other ${name}"}),
@@ -221,7 +223,22 @@ def test_the_fingerprint_changes_with_everything_a_test_tests(scene: Scene) -> N
         replace(config, reach_id_type=scene.email.pk),
         replace(config, encryption=Encryption.MD5),
     ]
-    assert len({config.fingerprint, *(each.fingerprint for each in others)}) == 6
+    found = {each.fingerprint(revision) for each in (config, *others)}
+    newer = copy(revision)
+    newer.number = 2
+    assert len({*found, config.fingerprint(newer)}) == 7
+
+
+def test_the_fingerprint_leaves_out_what_saving_adds_and_the_panel_keeps(scene: Scene) -> None:
+    config = WebhookConfig.from_json(scene.config())
+    revision = scene.webhook.revisions.get()
+
+    others = [
+        replace(config, revision=1),
+        replace(config, values={**config.values, "of another webhook": "x"}),
+        replace(config, variables={"content": (NICKNAME, replace(NICKNAME, name="unused"))}),
+    ]
+    assert {each.fingerprint(revision) for each in others} == {config.fingerprint(revision)}
 
 
 def test_an_empty_step_asks_for_its_webhook_first(scene: Scene) -> None:

@@ -149,7 +149,7 @@ def test_above_the_workspaces_limit_the_number_is_typed(scene: Scene) -> None:
 def test_the_last_test_says_whether_the_step_changed_since(scene: Scene) -> None:
     journey = scene.journey()
     (step,) = Document.from_json(journey.draft).steps
-    fingerprint = WebhookConfig.from_json(step.config).fingerprint
+    fingerprint = WebhookConfig.from_json(step.config).fingerprint(scene.webhook.revisions.get())
     test = TestSend.objects.create(
         workspace=scene.workspace,
         webhook=scene.webhook,

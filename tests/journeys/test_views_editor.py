@@ -1,6 +1,7 @@
 """The step editor over HTTP: statuses, sentences, the two gates, two people at once."""
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -12,15 +13,17 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import formats, timezone
 
+from identity.models import Profile
 from journeys import publishing, runner
 from journeys.choices import RunState
 from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
 from tests.factories import make_member
 from tests.identity.factories import make_audience
-from tests.journeys.factories import NOW, Scene, grant, make_purchase, make_scene
-from tests.webhooks.factories import make_webhook
+from tests.journeys.factories import NICKNAME, NOW, Scene, grant, make_purchase, make_scene
+from tests.webhooks.factories import make_choice_list, make_webhook
 from webhooks.models import MemberGrant, TestSend
+from webhooks.receiver import Receiver, Reply
 from workspaces.choices import Preset
 from workspaces.models import User
 from workspaces.points import Point
@@ -51,7 +54,7 @@ def step_of(journey: Journey) -> str:
 
 def posted(scene: Scene, journey: Journey, **changed: str) -> dict[str, str]:
     """What the panel of a complete webhook step posts."""
-    variables = journey.draft["steps"][0]["config"]["variables"]
+    variables = journey.draft["steps"][0]["config"].get("variables", {})
     return {
         "revision": str(journey.draft_revision),
         "name": "Welcome them",
@@ -78,14 +81,66 @@ def test_a_panel_saves_and_tells_the_page(scene: Scene) -> None:
     journey = scene.journey()
 
     response = client_of(scene.member).post(
-        url(journey, "panel", step_of(journey)), posted(scene, journey)
+        url(journey, "panel", step_of(journey)),
+        posted(scene, journey, reach_id_type=str(scene.email.pk), encryption="sha256"),
     )
 
     assert response.status_code == 204
     assert set(events_of(response)) == {"step-saved", "toast"}
     journey.refresh_from_db()
     assert journey.draft["steps"][0]["name"] == "Welcome them"
-    assert journey.draft["steps"][0]["config"]["values"] == {"content": "Dear ${name} Hello"}
+    config = journey.draft["steps"][0]["config"]
+    assert config["values"] == {"content": "Dear ${name} Hello"}
+    assert (config["id_type"], config["reach_id_type"]) == (scene.mobile.pk, scene.email.pk)
+    assert config["encryption"] == "sha256"
+
+
+def test_each_parameter_is_asked_in_a_field_of_its_type_and_a_constant_in_none(
+    scene: Scene,
+) -> None:
+    channels = make_choice_list(scene.workspace, "app", "sms")
+    webhook = make_webhook(
+        scene.workspace,
+        parameters=[
+            {"name": "worth", "type": "numeric", "minimum": 5, "maximum": 50},
+            {"name": "valid until", "type": "date", "required": False},
+            {"name": "channel", "type": "choice", "choice_list": channels, "required": False},
+            {"name": "source", "is_constant": True, "constant_value": "console"},
+        ],
+    )
+    grant(scene.member, webhook)
+    journey = scene.journey(steps=[scene.config(webhook=webhook.pk, values={}, variables={})])
+
+    response = client_of(scene.member).get(url(journey, "panel", step_of(journey)))
+
+    form, page = response.context["form"], response.content.decode()
+    names = ("worth", "valid until", "channel")
+    worth, until, channel = (form[field_name(name)] for name in names)
+    assert 'type="text"' in str(worth)
+    assert 'inputmode="decimal"' in str(worth)
+    assert worth.help_text == "From 5 to 50"
+    assert 'type="date"' in str(until)
+    assert re.findall(r'<option value="(.*?)".*?>(.*?)<', str(channel)) == [
+        ("", "Choose one"),
+        ("app", "App"),
+        ("sms", "Sms"),
+    ]
+    fields = [page[page.index(f'id="{each.auto_id}_field"') :] for each in (worth, until, channel)]
+    marked = ["optional" in field[: field.index("<input type=")] for field in fields]
+    assert marked == [False, True, True]
+    assert field_name("source") not in page
+    assert "console" not in page
+    assert "1 constant is added by the webhook." in page
+
+
+def test_each_id_type_stands_with_how_many_have_it(scene: Scene) -> None:
+    scene.people[0].identifiers.filter(id_type=scene.email).delete()
+    journey = scene.journey()
+
+    page = client_of(scene.member).get(url(journey, "panel", step_of(journey))).content.decode()
+
+    rows = re.findall(r'choice-text">(\w+)</span>\s*<span class="choice-meta">(.*?)<', page)
+    assert rows == [("Mobile", "2 of 3"), ("Email", "1 of 3")]
 
 
 def test_a_failed_save_keeps_what_was_typed_and_says_why(scene: Scene) -> None:
@@ -454,6 +509,25 @@ def dialog(scene: Scene, journey: Journey, **changed: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("is_sensitive", [False, True])
+def test_the_dialog_shows_each_tag_with_an_example(scene: Scene, is_sensitive: bool) -> None:
+    scene.workspace.tags.filter(code="nickname").update(sensitive=is_sensitive)
+    Profile.objects.filter(tags__nickname="Nobody").update(tags={})
+    member = make_member(
+        scene.workspace, points=[Point.AUTOMATED_MARKETING, Point.REACH_MARKETING_WEBHOOK]
+    )
+    journey = scene.journey()
+
+    page = client_of(member).post(
+        url(journey, "variable", step_of(journey)),
+        {**posted(scene, journey), "insert": "content"},
+    )
+
+    rows = " ".join(page.content.decode().split())
+    assert ('Nickname <span class="meta"> Tag · Text · as “Zhang San”' in rows) is not is_sensitive
+    assert "33 % filled" in rows
+
+
 def test_inserting_a_variable_hands_text_and_variables_to_the_panel(scene: Scene) -> None:
     journey = scene.journey()
 
@@ -649,6 +723,56 @@ def test_who_tests_later_reads_nothing_of_what_was_sent_before(scene: Scene) -> 
     assert "1 earlier test" in pages[0].content.decode()
     assert "138****0001" in pages[3].content.decode()
     assert not any("Qian Yi" in page.content.decode() for page in pages)
+
+
+def test_the_last_tests_are_kept_and_tell_whether_the_step_changed_since(settings: Any) -> None:
+    """Saving what was tested is no change; a new step is tested before it is saved."""
+    with Receiver() as receiver:
+        settings.EGRESS_ALLOW = [f"127.0.0.1/32:{receiver.port}"]
+        scene = make_scene(url=receiver.url("/crm"))
+        scene.member.name = "Li Mei"
+        scene.member.save()
+        journey = scene.journey(steps=[{}])
+        step, client = step_of(journey), client_of(scene.member)
+        variables = json.dumps({"content": [NICKNAME.to_json()]})
+        typed = posted(scene, journey, variables=variables, kept='{"note": "of another webhook"}')
+        receiver.script("/crm", Reply(500), Reply(200))
+        for _number in range(2):
+            form = client.post(url(journey, "test", step), typed).context["form"]
+            client.post(
+                url(journey, "test_send", step),
+                {
+                    "panel": form["panel"].value(),
+                    "token": form["token"].value(),
+                    "id_type": str(scene.mobile.pk),
+                    "typed_id": "13800000001",
+                },
+            )
+
+    def told() -> tuple[list[str], str]:
+        journey.refresh_from_db()
+        dialog = client.post(url(journey, "test", step), posted(scene, journey, **changed))
+        panel = client.get(url(journey, "panel", step)).content.decode()
+        items = re.findall(r"<li>(.*?)</li>", dialog.content.decode(), re.DOTALL)
+        words = [" ".join(re.sub(r"<.*?>", " ", item).split()) for item in items]
+        return words, panel.partition('class="panel-note"')[2].partition("</p>")[0]
+
+    changed = {"variables": variables}
+    assert client.post(url(journey, "panel", step), typed).status_code == 204
+    tests, note = told()
+    changed[CONTENT] = "Good day ${name}"
+    journey.refresh_from_db()
+    later = posted(scene, journey, **changed)
+    assert client.post(url(journey, "panel", step), later).status_code == 204
+    tests_later, note_later = told()
+
+    assert [test.split(" ")[0] for test in tests] == ["Accepted", "Failed"]
+    assert all("Li Mei" in test and test.endswith(", unchanged since") for test in tests)
+    assert all(re.search(r"\d:\d\d|ago|now", test) for test in tests)
+    assert "Last test: accepted" in note
+    assert "changed since" not in note
+    assert all(test.endswith(", changed since") for test in tests_later)
+    assert "changed since" in note_later
 
 
 # --- Canvas ---------------------------------------------------------------------------------------
