@@ -12,6 +12,7 @@ from django.utils import timezone
 from identity.models import IdType
 from tests.webhooks.factories import make_administrator, make_webhook, make_workspace
 from webhooks import outbox, partitions, plans, progress
+from webhooks.choices import Encryption
 from webhooks.engine import Sender
 from webhooks.lines import Options
 from webhooks.models import Chunk, Delivery, Plan, Webhook
@@ -147,6 +148,8 @@ def make_scene(
     variables: Mapping[str, Any] | None = None,
     parameters: Sequence[Mapping[str, Any]] = (CONTENT,),
     values: Mapping[str, Any] | None = None,
+    reached_by: str = "MOBILE",
+    encryption: str = Encryption.NONE,
     **fields: Any,
 ) -> Scene:
     """A webhook at ``url``, its plan, and people who can be reached; nobody is planned yet."""
@@ -161,6 +164,8 @@ def make_scene(
         values={"content": content, **(values or {})},
         variables=VARIABLES if variables is None else variables,
         id_type=id_type,
+        reach_id_type=workspace.id_types.get(code=reached_by),
+        encryption=encryption,
     )
     plan = plans.create(
         revision=webhook.revisions.get(),

@@ -1,18 +1,22 @@
 """One sender, a real receiver, real tables: what becomes of people, one rule a test."""
 
+import json
 import uuid
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from django.utils import timezone
 
 from identity.models import Profile
+from tests.identity.factories import make_identifier
 from tests.webhooks.factories import make_member
 from tests.webhooks.scene import OPTIONS, Scene, drain_until_quiet, make_scene
 from webhooks import control, granting, plans
-from webhooks.choices import StateByte
+from webhooks.choices import Authentication, Encryption, StateByte
 from webhooks.engine import Sender
 from webhooks.models import (
     Attempt,
@@ -21,6 +25,7 @@ from webhooks.models import (
     MemberGrant,
     Message,
     Plan,
+    Webhook,
     WebhookControl,
 )
 from webhooks.outbox import NewChunk, submit
@@ -95,6 +100,36 @@ def test_a_delivery_keeps_what_its_request_was_made_of(receiver: Receiver) -> No
     assert Attempt.objects.count() == 0
 
 
+def test_each_person_goes_out_with_both_ids_hashed_and_unsigned_where_nothing_is_to_be_signed(
+    receiver: Receiver,
+) -> None:
+    scene = make_scene(
+        receiver.url("/in"),
+        people=2,
+        reached_by="EMAIL",
+        encryption=Encryption.SHA256,
+        authentication=Authentication.NONE,
+    )
+    email = scene.workspace.id_types.get(code="EMAIL")
+    first = Profile.objects.get(pk=scene.qaids[0])
+    make_identifier(first, email, "san@example.com", source=scene.workspace.data_sources.get())
+    scene.submit()
+    scene.drain()
+
+    (entry,) = receiver.entries("/in")
+    mobile = first.identifiers.get(id_type=scene.id_type).value
+    body, sent = json.loads(entry.body), entry.recipients[0]
+    assert sent["id"] == sha256(mobile.encode()).hexdigest()
+    assert sent["reach_id"] == sha256(b"san@example.com").hexdigest()
+    assert (body["id_type"], body["reach_id_type"]) == ("MOBILE", "EMAIL")
+    assert "webhook-id" in entry.headers
+    assert "webhook-signature" not in entry.headers
+    assert [(each.sent_id, each.reach_id, each.reason) for each in scene.deliveries()] == [
+        (sent["id"], sent["reach_id"], ""),
+        ("", "", "no_reach_id"),
+    ]
+
+
 def test_a_default_that_went_out_is_marked_and_counted(receiver: Receiver) -> None:
     scene = make_scene(receiver.url("/in"), people=3)
     Profile.objects.filter(pk=scene.qaids[0]).update(tags={})
@@ -161,12 +196,14 @@ def test_an_event_reaches_the_same_person_twice_with_its_own_attributes(
     assert len({each.id for each in scene.deliveries()}) == 2
 
 
-def test_environment_parameters_travel_as_headers(receiver: Receiver) -> None:
-    scene = make_scene(receiver.url("/in"), people=1, carry_environment=True)
+def test_environment_parameters_and_own_headers_travel_as_headers(receiver: Receiver) -> None:
+    own = {"Authorization": "Bearer s3cret"}
+    scene = make_scene(receiver.url("/in"), people=1, carry_environment=True, headers=own)
     scene.submit()
     scene.drain()
 
     (entry,) = receiver.entries("/in")
+    assert entry.headers["authorization"] == "Bearer s3cret"
     assert entry.headers["x-qa-journey"] == "Welcome"
     assert entry.headers["x-qa-test"] == "false"
 
@@ -418,11 +455,17 @@ def test_the_rate_holds(receiver: Receiver) -> None:
     assert max(windows) <= 26
 
 
-def test_a_key_that_cannot_be_read_pauses_the_webhook_and_sends_nothing(
-    receiver: Receiver,
+@pytest.mark.parametrize("what", ["key", "header"])
+def test_what_cannot_be_decrypted_pauses_the_webhook_and_sends_nothing(
+    receiver: Receiver, what: str
 ) -> None:
     scene = make_scene(receiver.url("/in"), people=1)
-    scene.webhook.secrets.update(ciphertext=b"\x01\x02k9" + b"x" * 40)
+    unreadable = b"\x01\x02k9" + b"x" * 40
+    if what == "key":
+        scene.webhook.secrets.update(ciphertext=unreadable)
+    else:
+        sealed = {"Authorization": b64encode(unreadable).decode()}
+        Webhook.objects.filter(pk=scene.webhook.pk).update(headers=sealed)
     scene.submit()
     scene.drain(seconds=0.5)
 
