@@ -115,8 +115,10 @@ class Identifier(models.Model):
             ),
         ]
         indexes = [
-            # Read by people.find() and by imports whose ID type is not in ID Mapping.
-            models.Index(fields=["id_type", "value"], name="identity_identifier_value"),
+            # Read by people.find() and by imports whose ID type is not in ID Mapping. The value
+            # comes first: with the type first, PostgreSQL takes this index for one person's values
+            # too as long as its statistics do not know a new type, and reads everybody's for each.
+            models.Index(fields=["value", "id_type"], name="identity_identifier_of_value"),
         ]
 
     def __str__(self) -> str:

@@ -164,3 +164,17 @@ def test_old_months_leave_whole(workspace: Workspace) -> None:
 
     assert "identity_event_2031_06" in dropped
     assert Event.objects.get() == kept
+
+
+def test_no_index_offers_the_values_of_an_id_type_as_a_way_to_one_persons() -> None:
+    """Misled by statistics, PostgreSQL would read 23,000 people's values for each of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, a.attname FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid"
+            " JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]"
+            " WHERE x.indrelid = 'identity_identifier'::regclass"
+        )
+        assert dict(cursor.fetchall()) == {
+            "identity_identifier_pkey": "profile_id",
+            "identity_identifier_of_value": "value",
+        }
