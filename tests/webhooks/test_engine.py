@@ -108,8 +108,8 @@ def test_each_person_goes_out_with_both_ids_hashed_and_unsigned_where_nothing_is
         people=2,
         reached_by="EMAIL",
         encryption=Encryption.SHA256,
-        authentication=Authentication.NONE,
     )
+    scene.change(authentication=Authentication.NONE)  # Its key stays, and signs nothing.
     email = scene.workspace.id_types.get(code="EMAIL")
     first = Profile.objects.get(pk=scene.qaids[0])
     make_identifier(first, email, "san@example.com", source=scene.workspace.data_sources.get())
@@ -455,7 +455,7 @@ def test_the_rate_holds(receiver: Receiver) -> None:
     assert max(windows) <= 26
 
 
-@pytest.mark.parametrize("what", ["key", "header"])
+@pytest.mark.parametrize("what", ["key", "header", "header in clear"])
 def test_what_cannot_be_decrypted_pauses_the_webhook_and_sends_nothing(
     receiver: Receiver, what: str
 ) -> None:
@@ -464,8 +464,9 @@ def test_what_cannot_be_decrypted_pauses_the_webhook_and_sends_nothing(
     if what == "key":
         scene.webhook.secrets.update(ciphertext=unreadable)
     else:
-        sealed = {"Authorization": b64encode(unreadable).decode()}
-        Webhook.objects.filter(pk=scene.webhook.pk).update(headers=sealed)
+        sealed = "Bearer s3cret" if what.endswith("clear") else b64encode(unreadable).decode()
+        headers = {"Authorization": sealed}
+        Webhook.objects.filter(pk=scene.webhook.pk).update(headers=headers)
     scene.submit()
     scene.drain(seconds=0.5)
 
