@@ -365,7 +365,7 @@ class _Drawing:
         shared = headers.environment(names) if webhook.carry_environment else {}
         signature = _SIGNATURE if webhook.authentication == Authentication.KEY else None
         lines = [
-            *headers.lines(shared, webhook.headers),
+            *headers.lines(shared, webhook.headers),  # Sealed; they are masked below.
             *headers.message_lines(message_id, int(self.context.now.timestamp()), signature),
         ]
         masked = _MASKED_HEADERS | {each.lower() for each in webhook.headers}

@@ -37,7 +37,10 @@ def draw(
     id_type_codes: Sequence[str],
     workspace_name: str,
 ) -> Preview:
-    """Return what the webhook would send; it and its parameters need not be stored or complete."""
+    """Return what the webhook would send; it and its parameters need not be stored or complete.
+
+    Of its own headers the names are shown, so their values may be sealed or as typed.
+    """
     labels = {
         "workspace": workspace_name,
         "journey": _("Name of the journey"),
@@ -48,6 +51,7 @@ def draw(
     shared = headers.environment(labels) if webhook.carry_environment else {}
     is_signed = webhook.authentication == Authentication.KEY
     signature = _SAMPLE_SIGNATURE if is_signed else None
+    masked = {name.lower() for name in webhook.headers}
     try:
         lines = headers.lines(shared, webhook.headers)
     except headers.HeaderError as error:
@@ -58,7 +62,7 @@ def draw(
             problem=_("The header “%(name)s” cannot be sent.") % {"name": error},
         )
     lines += headers.message_lines(bodies.SAMPLE_MESSAGE, _SAMPLE_TIME, signature)
-    head = request_head(webhook.url, lines)
+    head = request_head(webhook.url, lines, masked=masked)
     try:
         body = bodies.preview_message(
             parameters,

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from webhooks import keys, revisions
+from webhooks import keys, own_headers, revisions
 from webhooks.choices import Authentication, ParameterType, SecretKind, WebhookState
 from webhooks.models import ChoiceList, Parameter, Webhook, WebhookControl, WebhookSecret
 from webhooks.rendering import clean_name, name_problem, problems_in
@@ -25,7 +25,6 @@ NAME_LENGTH = 200
 
 def prepare(webhook: Webhook, *, actor: "User | None") -> None:
     """Give a webhook that is not stored yet what no form asks for."""
-    webhook.public_id = uuid.uuid4()
     webhook.created_by = actor
 
 
@@ -64,13 +63,19 @@ def duplicate(
     """Return a copy with a key of its own, and that key; usage permissions are not copied.
 
     The copy starts disabled, so that nothing is sent to two places before somebody looked at it.
+
+    Raises:
+        secrets.SecretError: its headers cannot be read under the installation's keys.
     """
     source = Webhook.objects.get(pk=webhook.pk)
     id_types = list(source.id_types.all())
     parameters = list(source.parameters.all())
+    own = own_headers.reveal(source)
     source.pk = None
     source.name = _free_name(webhook)
     source.revision = 0
+    source.public_id = uuid.uuid4()
+    source.headers = own_headers.seal(source, own)
     prepare(source, actor=actor)
     source.save()
     source.id_types.set(id_types)

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from webhooks import headers, keys
+from webhooks import headers, keys, own_headers
 from webhooks.choices import Authentication, Guarantee
 from webhooks.encryption import encryptor
 from webhooks.models import Webhook
@@ -68,10 +68,10 @@ class Target:
 
 
 def load(webhook: Webhook, *, now: datetime) -> Target:
-    """Read a webhook with its keys in clear.
+    """Read a webhook with its keys and headers in clear.
 
     Raises:
-        SecretError: a key cannot be read; nothing may be sent.
+        SecretError: one of them cannot be read; nothing may be sent.
     """
     signing = (
         keys.signing_secrets(webhook, now=now)
@@ -82,7 +82,7 @@ def load(webhook: Webhook, *, now: datetime) -> Target:
         id=webhook.pk,
         workspace_id=webhook.workspace_id,
         url=webhook.url,
-        own_headers=webhook.headers,
+        own_headers=own_headers.reveal(webhook),
         carry_environment=webhook.carry_environment,
         signer=Signer(signing) if signing else None,
         aes_key=keys.aes_key(webhook, now=now),

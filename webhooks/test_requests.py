@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from identity import masking
 from identity.models import IdType
 from identity.normalising import InvalidValueError, normalise
-from webhooks import headers, keys, parameter_values, plans, previews
+from webhooks import headers, keys, own_headers, parameter_values, plans, previews
 from webhooks.bodies import compile_body, fill_content, pretty
 from webhooks.choices import Authentication, Encryption
 from webhooks.encryption import encryptor
@@ -224,7 +224,7 @@ class _Making:
             )
             raise InvalidOrderError({"encryption": message}) from None
         except SecretError as error:
-            raise NotSentError(_unreadable_key()) from error
+            raise NotSentError(unreadable_key()) from error
 
     def _delivery_id(self) -> str:
         maker = DeliveryIds(
@@ -242,7 +242,7 @@ class _Making:
         timestamp = int(self.now.timestamp())
         signature = None
         try:
-            lines = headers.lines(marks, webhook.headers)
+            lines = headers.lines(marks, own_headers.reveal(webhook))
             if webhook.authentication == Authentication.KEY:
                 signer = Signer(keys.signing_secrets(webhook, now=self.now))
                 signature = signer.sign(message_id, timestamp, data)
@@ -250,7 +250,7 @@ class _Making:
             message = _("The header “%(name)s” cannot be sent. Mend it on the webhook's page.")
             raise NotSentError(message % {"name": error}) from error
         except SecretError as error:
-            raise NotSentError(_unreadable_key()) from error
+            raise NotSentError(unreadable_key()) from error
         except ValueError as error:
             raise NotSentError(
                 _("The webhook has no key yet. Make one on its page, then test again.")
@@ -272,5 +272,6 @@ def _maskable(value: str, masked: str) -> tuple[str, str]:
     return (f'"{value}"', f'"{masked}"') if len(value) < _SHORT else (value, masked)
 
 
-def _unreadable_key() -> str:
+def unreadable_key() -> str:
+    """Return the sentence for a key, or a header, that FIELD_KEYS does not open."""
     return _("The webhook's key cannot be read. Ask the operator to check FIELD_KEYS.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from identity.models import IdType
 from tests.identity.factories import make_id_type, make_plain_workspace
-from webhooks import registering
+from webhooks import own_headers, registering
 from webhooks.models import Choice, ChoiceList, Parameter, Webhook, WebhookUse
 from workspaces import members, roles
 from workspaces.choices import Preset
@@ -63,11 +63,13 @@ def make_webhook(
     *,
     parameters: Sequence[Mapping[str, Any]] = (),
     id_types: Sequence[IdType] | None = None,
+    headers: Mapping[str, str] | None = None,
     **fields: Any,
 ) -> Webhook:
     """A registered webhook with its first revision and its key; MOBILE unless said otherwise."""
     defaults = {"name": f"Webhook {next(_numbers)}", "url": "https://crm.example.com/marketing"}
     webhook = Webhook(workspace=workspace, **{**defaults, **fields})
+    webhook.headers = own_headers.seal(webhook, headers or {})
     registering.prepare(webhook, actor=None)
     webhook.save()
     chosen = list(workspace.id_types.filter(code="MOBILE")) if id_types is None else id_types

@@ -1,11 +1,14 @@
 """Webhook management through the admin: registering, editing, keys, grants, tests, tenants."""
 
+import importlib
 import re
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.cache import cache
-from django.test import Client
+from django.db import connection
+from django.test import Client, override_settings
 from django.urls import reverse
 from pytest_httpserver import HTTPServer
 
@@ -22,9 +25,10 @@ from tests.webhooks.factories import (
     random_token,
     role_of,
 )
-from webhooks import keys, signing
+from webhooks import keys, own_headers, signing
 from webhooks.choices import ParameterType, SecretKind, WebhookState
 from webhooks.models import MemberGrant, TestSend, Webhook
+from webhooks.secrets import SecretError
 from workspaces.choices import Preset
 from workspaces.models import AuditEntry, User, Workspace
 
@@ -290,15 +294,78 @@ def test_a_change_that_acts_at_once_asks_nothing(console: Client, workspace: Wor
     ]
 
 
-def test_header_values_are_not_in_the_audit_trail(console: Client, workspace: Workspace) -> None:
-    webhook = make_webhook(workspace, name="CRM coupons")
+def test_header_values_are_stored_encrypted_and_never_shown(
+    console: Client, workspace: Workspace
+) -> None:
+    own = "X-Tenant: cn-1\nAuthorization: Bearer s3cret"
+    response = console.post(ADD, typed(workspace, headers=own))
+    webhook = Webhook.objects.get()
+    console.post(response["Location"])
 
-    console.post(page_of(webhook), typed(workspace, headers="Authorization: Bearer s3cret"))
+    page = console.get(page_of(webhook)).content.decode()
+    typed_again = typed(workspace, headers="X-Tenant: ••••\nAuthorization: Bearer s3cret")
+    drawn = console.post(
+        reverse("admin:webhooks_webhook_preview"), {**typed_again, "_webhook": webhook.pk}
+    ).content.decode()
 
-    entry = AuditEntry.objects.get(action="webhook.changed")
-    assert "s3cret" not in str(entry.changes)
+    assert "X-Tenant: ••••\nAuthorization: ••••</textarea>" in page
+    for shown in (page.rpartition("</textarea>")[2], drawn):
+        assert "X-Tenant: ••••\nAuthorization: ••••\nwebhook-id" in shown
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_jsonb(webhooks_webhook)::text FROM webhooks_webhook")
+        ((row,),) = cursor.fetchall()
+    entries = [str(entry.changes) for entry in AuditEntry.objects.all()]
+    for text in (page, drawn, row, *entries):
+        assert not re.search(r"s3cret|cn-1|QmVhcmVyIHMzY3JldA", text)
+    assert own_headers.reveal(webhook) == {"Authorization": "Bearer s3cret", "X-Tenant": "cn-1"}
+
+
+def test_a_masked_header_keeps_its_value(console: Client, workspace: Workspace) -> None:
+    webhook = make_webhook(
+        workspace, name="CRM coupons", headers={"Authorization": "Bearer s3cret", "X-Old": "1"}
+    )
+    before = webhook.headers
+
+    console.post(page_of(webhook), typed(workspace, headers="Authorization: ••••\nX-Old: ••••"))
     webhook.refresh_from_db()
-    assert webhook.headers == {"Authorization": "Bearer s3cret"}
+    assert webhook.headers == before
+    assert not AuditEntry.objects.filter(action="webhook.changed").exists()
+
+    console.post(page_of(webhook), typed(workspace, headers="X-New: 2\nAuthorization: ••••"))
+    webhook.refresh_from_db()
+    assert own_headers.reveal(webhook) == {"X-New": "2", "Authorization": "Bearer s3cret"}
+    changes = AuditEntry.objects.get(action="webhook.changed").changes
+    assert changes["headers"] == ["••••", "••••"]
+
+
+def test_a_mask_under_another_name_or_in_another_row_opens_nothing(
+    console: Client, workspace: Workspace
+) -> None:
+    webhook = make_webhook(
+        workspace, name="CRM coupons", headers={"Authorization": "Bearer s3cret"}
+    )
+
+    response = console.post(page_of(webhook), typed(workspace, headers="X-Echo: ••••"))
+
+    assert "No value is stored for “X-Echo”. Type it." in errors_of(response)
+    other = make_webhook(workspace)
+    other.headers = webhook.headers
+    with pytest.raises(SecretError):
+        own_headers.reveal(other)
+
+
+def test_an_upgrade_encrypts_the_headers_that_are_there(workspace: Workspace) -> None:
+    clear = {"Authorization": "Bearer s3cret", "X-Tenant": "cn-1"}
+    webhook, bare = make_webhook(workspace), make_webhook(workspace)
+    Webhook.objects.filter(pk=webhook.pk).update(headers=clear)
+
+    importlib.import_module("webhooks.migrations.0007_seal_headers").seal(apps, None)
+
+    webhook.refresh_from_db()
+    bare.refresh_from_db()
+    assert "s3cret" not in str(webhook.headers)
+    assert own_headers.reveal(webhook) == clear
+    assert bare.headers == {}
 
 
 def test_a_webhook_in_use_is_not_deleted_and_says_why(
@@ -327,7 +394,10 @@ def test_a_webhook_that_nothing_uses_is_deleted(console: Client, workspace: Work
 
 
 def test_a_copy_is_disabled_and_has_a_key_of_its_own(console: Client, workspace: Workspace) -> None:
-    webhook = make_webhook(workspace, name="CRM coupons", parameters=[{"name": "content"}])
+    own = {"Authorization": "Bearer s3cret"}
+    webhook = make_webhook(
+        workspace, name="CRM coupons", parameters=[{"name": "content"}], headers=own
+    )
 
     response = console.post(reverse("admin:webhooks_webhook_duplicate", args=[webhook.pk]))
 
@@ -336,7 +406,15 @@ def test_a_copy_is_disabled_and_has_a_key_of_its_own(console: Client, workspace:
     assert copy.control.state == WebhookState.DISABLED
     assert [each.name for each in copy.parameters.all()] == ["content"]
     assert keys.signing_secrets(copy, now=NOW) != keys.signing_secrets(webhook, now=NOW)
+    assert own_headers.reveal(copy) == own
     assert console.get(response["Location"]).status_code == 200
+
+    with override_settings(FIELD_KEYS=[f"lost:{'A' * 43}="]):
+        refused = console.post(
+            reverse("admin:webhooks_webhook_duplicate", args=[webhook.pk]), follow=True
+        )
+    assert "Ask the operator to check FIELD_KEYS." in refused.content.decode()
+    assert Webhook.objects.count() == 2
 
 
 def test_a_changed_key_lives_beside_the_old_one_for_a_day(workspace: Workspace) -> None:

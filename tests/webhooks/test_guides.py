@@ -33,6 +33,7 @@ def webhook() -> Webhook:
     return make_webhook(
         make_workspace(),
         name="CRM coupons",
+        headers={"X-Tenant": "cn-1"},
         parameters=[
             {"name": "content", "type": ParameterType.TEXT, "example": "It's “20” $HOME `x` \\n"},
             {"name": "amount", "type": ParameterType.NUMERIC, "required": False},
@@ -104,6 +105,9 @@ def test_every_block_is_in_the_markdown_and_no_secret_is(webhook: Webhook) -> No
     for section in guides.sections(webhook):
         assert f"## {section.title}" in text
     assert keys.signing_secrets(webhook, now=NOW)[0] not in text
+    assert "x-tenant" in text
+    assert "cn-1" not in text
+    assert webhook.headers["X-Tenant"] not in text
     assert "```python" in text
     assert "| amount | number | no |" in text
 

@@ -156,11 +156,15 @@ def test_without_a_nickname_the_default_goes_out(webhook: Webhook, administrator
 def test_nothing_stored_shows_the_id_or_a_secret(webhook: Webhook, administrator: User) -> None:
     echo = b'{"got": "13800000000"}'
 
-    verdict = send(order_for(webhook), administrator, deliver=answering(200, echo))
+    deliver = answering(200, echo)
+
+    verdict = send(order_for(webhook), administrator, deliver=deliver)
 
     stored = TestSend.objects.get(pk=verdict.test.pk)
     shown = stored.request_text + stored.answer_text
     assert "13800000000" not in shown
+    assert "Authorization: Bearer s3cret" in deliver.sent[0].headers
+    assert "Authorization: ••••" in stored.request_text
     assert "138****0000" in stored.request_text
     assert "s3cret" not in shown
     assert "webhook-signature: ••••" in stored.request_text

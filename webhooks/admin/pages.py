@@ -23,6 +23,8 @@ from webhooks.forms.test_sends import TestSendForm
 from webhooks.forms.webhooks import SecretForm
 from webhooks.granting import Status
 from webhooks.models import GroupGrant, MemberGrant, Webhook, WebhookSecret
+from webhooks.secrets import SecretError
+from webhooks.test_requests import unreadable_key
 from webhooks.test_sends import InvalidOrderError, NotSentError
 from workspaces import current, permissions
 from workspaces.admin.base import ScopedModelAdmin, actor_of
@@ -295,9 +297,14 @@ def state(model_admin: ScopedModelAdmin, request: HttpRequest, pk: int) -> HttpR
 
 
 def duplicate(model_admin: ScopedModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    copy, made = registering.duplicate(
-        webhook=_webhook(model_admin, request, pk), actor=actor_of(request), now=timezone.now()
-    )
+    webhook = _webhook(model_admin, request, pk)
+    try:
+        copy, made = registering.duplicate(
+            webhook=webhook, actor=actor_of(request), now=timezone.now()
+        )
+    except SecretError:
+        model_admin.message_user(request, unreadable_key(), "ERROR")
+        return HttpResponseRedirect(_page_url(webhook))
     model_admin.message_user(
         request, _("The copy is disabled. Set what differs, test it, then enable it.")
     )

@@ -11,6 +11,7 @@ from webhooks import previews
 from webhooks.choices import Authentication, ParameterType
 from webhooks.forms.fields import PairsField
 from webhooks.models import ChoiceList, Parameter, Webhook
+from webhooks.previews import MASK
 from webhooks.registering import PARAMETERS
 from webhooks.rendering import clean_name
 from workspaces import current
@@ -99,7 +100,7 @@ def _webhook_typed(data: QueryDict) -> Webhook:
         url=data.get("url", "").strip() or "https://…/",
         authentication=data.get("authentication", Authentication.KEY),
         carry_environment=bool(data.get("carry_environment")),
-        headers=own,
+        headers={name: "kept" if value == MASK else value for name, value in own.items()},
         content_template=data.get("content_template", ""),
         batch_size=whole(data.get("batch_size")) or 1,
     )

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from identity.models import IdType
+from webhooks.previews import MASK
 
 
 class PairsField(forms.CharField):
@@ -56,6 +57,20 @@ class PairsField(forms.CharField):
             return bool(self.to_python(data) != (initial or {}))
         except ValidationError:
             return True
+
+
+class HeadersField(PairsField):
+    """A webhook's own headers: what is stored shows as names with masks, never as values."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return super().prepare_value(_masked(value) if isinstance(value, Mapping) else value)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(_masked(initial or {}), data)
+
+
+def _masked(sealed: Mapping[str, str]) -> dict[str, str]:
+    return dict.fromkeys(sealed, MASK)
 
 
 class IdTypesField(forms.ModelMultipleChoiceField[IdType]):

@@ -9,12 +9,13 @@ from django.forms import BaseInlineFormSet
 from django.utils.translation import gettext_lazy as _
 
 from identity.models import IdType
-from webhooks import egress, headers, parameter_values, registering, values
+from webhooks import egress, headers, own_headers, parameter_values, registering, values
 from webhooks.answers import SuccessRule
 from webhooks.bodies import content_problems
 from webhooks.choices import ParameterType
-from webhooks.forms.fields import IdTypesField, PairsField
+from webhooks.forms.fields import HeadersField, IdTypesField, PairsField
 from webhooks.models import Parameter, Webhook
+from webhooks.previews import MASK
 from webhooks.rendering import clean_name, name_problem
 from workspaces.admin.base import ScopedForm
 
@@ -36,11 +37,14 @@ class WebhookForm(ScopedForm):
         help_text=_("Which kinds of ID the other system understands. A step sends one of them."),
         error_messages={"required": _("Choose at least one ID type.")},
     )
-    headers = PairsField(
+    headers = HeadersField(
         form="Name: value",
         label=_("Custom headers"),
         required=False,
-        help_text=_("One “Name: value” a line; sent with every request."),
+        help_text=_(
+            "One “Name: value” a line; sent with every request. What is stored is never shown "
+            "again: leave “••••” to keep a value, or type a new one."
+        ),
     )
     receipt_codes = PairsField(
         form="code: meaning",
@@ -121,9 +125,19 @@ class WebhookForm(ScopedForm):
         return egress.validate_url(self.cleaned_data["url"])
 
     def clean_headers(self) -> dict[str, str]:
-        own: dict[str, str] = self.cleaned_data["headers"]
-        headers.validate(own)
-        return own
+        """Return the headers sealed: new values, and as they were those that are left masked."""
+        typed: dict[str, str] = self.cleaned_data["headers"]
+        stored: dict[str, str] = self.instance.headers
+        new = {name: value for name, value in typed.items() if value != MASK}
+        kept = {name: stored.get(name, "") for name in typed if name not in new}
+        for name, sealed in kept.items():
+            if not sealed:
+                raise ValidationError(
+                    _("No value is stored for “%(name)s”. Type it."), "no_value", {"name": name}
+                )
+        headers.validate({name: new.get(name, "kept") for name in typed})
+        both = kept | own_headers.seal(self.instance, new)
+        return {name: both[name] for name in typed}
 
     def clean_success_field(self) -> str:
         pointer: str = self.cleaned_data["success_field"].strip()

@@ -1,3 +1,4 @@
+import uuid
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
@@ -36,7 +37,7 @@ class Webhook(models.Model):
         verbose_name=_("workspace"),
     )
     name = models.CharField(_("name"), max_length=200)
-    public_id = models.UUIDField(_("public ID"), unique=True, editable=False)
+    public_id = models.UUIDField(_("public ID"), unique=True, editable=False, default=uuid.uuid4)
     url = models.CharField(_("request URL"), max_length=2000)
     authentication = models.CharField(
         _("authentication"),
@@ -50,7 +51,10 @@ class Webhook(models.Model):
         related_name="webhooks",
         blank=True,
     )
-    headers = models.JSONField(_("custom headers"), default=dict, blank=True)
+    # By name, sealed by ``own_headers``: a value may be a password.
+    headers = models.JSONField(
+        _("custom headers"), default=dict, blank=True, db_column="sealed_headers"
+    )
     carry_environment = models.BooleanField(_("carry environment parameters"), default=False)
     content_template = models.TextField(_("content template"), blank=True)
     body = models.JSONField(_("custom body"), null=True, blank=True)
@@ -104,7 +108,7 @@ class Webhook(models.Model):
     )
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
-    # A custom header may hold a password, so the audit trail says only that it changed.
+    # The audit trail says only that they changed.
     audit_masked = ("headers",)
 
     objects = WebhookQuerySet.as_manager()
