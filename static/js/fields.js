@@ -119,6 +119,11 @@ export function start() {
     }
   });
 
+  // What is renewed while one types rests while it is folded away.
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt.matches("details:not([open]) [data-while-open]")) event.preventDefault();
+  });
+
   // In the dialog: the name follows the source until somebody has typed another one.
   document.addEventListener("change", (event) => {
     const { names } = event.target.dataset ?? {};
