@@ -1,0 +1,63 @@
+"""Lists of the set-up without rows, and what is asked before something is deleted."""
+
+from typing import Any
+
+import pytest
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from tests.factories import (
+    make_administrator,
+    make_operator,
+    make_workspace,
+    membership_of,
+)
+from tests.webhooks.factories import make_webhook
+from workspaces import member_groups
+from workspaces.models import MemberGroup, User
+
+pytestmark = pytest.mark.django_db
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def address(model: type[Model], page: str = "changelist", *arguments: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=arguments)
+
+
+def shown(client: Client, url: str) -> tuple[Any, str]:
+    answer = client.get(url)
+    assert answer.status_code == 200, url
+    return answer, answer.content.decode()
+
+
+@pytest.fixture
+def group() -> MemberGroup:
+    workspace = make_workspace()
+    administrator = make_administrator(workspace)
+    return member_groups.create_group(
+        workspace=workspace,
+        name="Spring team",
+        memberships=[membership_of(administrator, workspace)],
+        actor=administrator,
+    )
+
+
+def test_what_deletes_for_good_has_the_button_that_warns(group: MemberGroup) -> None:
+    webhook = make_webhook(group.workspace)
+    client = logged_in(group.members.get().user)
+    chosen = {"action": "delete_selected", "_selected_action": [group.members.get().user.pk]}
+    pages = [
+        shown(client, address(MemberGroup, "delete", group.pk))[1],
+        shown(client, address(type(webhook), "delete", webhook.pk))[1],
+        logged_in(make_operator()).post(address(User), chosen).content.decode(),
+    ]
+
+    for page in pages:
+        assert page.count("button-danger") == 1
+        assert "button-primary" not in page
