@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import update_wrapper
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
@@ -15,6 +16,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from workspaces import audit, current, permissions, setup_menu
@@ -28,6 +30,19 @@ _OWNERS_ALONE = "allauth.mfa.admin"
 
 class Guarded:
     """Marks the admin classes that answer for their own permissions."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Leave out the rows that only tie two objects together: their names are the code's."""
+        listed, counts, *refusals = super().get_deleted_objects(objs, request)  # type: ignore[misc] # of ModelAdmin
+        ties = [
+            model._meta
+            for model in apps.get_models(include_auto_created=True)
+            if model._meta.auto_created
+        ]
+        prefixes = tuple(f"{capfirst(each.verbose_name)}: " for each in ties)
+        for each in ties:
+            counts.pop(each.verbose_name_plural, None)
+        return _without(listed, prefixes), counts, *refusals
 
 
 class OperatorOnly(Guarded):
@@ -161,6 +176,12 @@ class ConsoleAdminSite(admin.AdminSite):
         """Leave out the redirect to any object of any tenant by content type and number."""
         patterns = super().get_urls()
         return [pattern for pattern in patterns if getattr(pattern, "name", "") != "view_on_site"]
+
+
+def _without(listed: list[Any], prefixes: tuple[str, ...]) -> list[Any]:
+    """Return nested lists of texts without those that start so, and without what that empties."""
+    kept = [_without(each, prefixes) if isinstance(each, list) else each for each in listed]
+    return [each for each in kept if each and not str(each).startswith(prefixes)]
 
 
 def _is_operator(request: HttpRequest) -> bool:

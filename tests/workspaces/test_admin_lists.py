@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -61,3 +63,25 @@ def test_what_deletes_for_good_has_the_button_that_warns(group: MemberGroup) -> 
     for page in pages:
         assert page.count("button-danger") == 1
         assert "button-primary" not in page
+
+
+def test_the_question_before_deleting_names_no_rows_of_the_code(group: MemberGroup) -> None:
+    answer, text = shown(
+        logged_in(group.members.get().user), address(MemberGroup, "delete", group.pk)
+    )
+
+    assert "Spring team" in text
+    assert "relationship" not in text
+    assert " object (" not in text
+    assert dict(answer.context["model_count"]) == {"member groups": 1}
+
+
+def test_groups_by_their_technical_names_have_no_page(group: MemberGroup) -> None:
+    client = logged_in(make_operator())
+
+    assert not admin.site.is_registered(Group)
+    assert client.get("/admin/auth/group/").status_code == 404
+    for url in ("/admin/workspaces/membergroup/", "/admin/workspaces/role/", "/admin/"):
+        _, text = shown(client, url)
+        assert str(group.key) not in text
+    assert "Spring team" in shown(client, "/admin/workspaces/membergroup/")[1]

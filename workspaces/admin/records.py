@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -147,6 +148,11 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
         if request.user.is_superuser:  # What is in no organization: users and their log-ins.
             found |= Q(workspace=None, organization=None)
         return AuditEntry.objects.filter(found)
+
+
+# Groups are how guardian knows roles and member groups: these are named and changed on their own
+# pages, and a change behind their backs would part the two.
+admin.site.unregister(Group)
 
 
 @admin.register(User)
