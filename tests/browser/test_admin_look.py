@@ -12,7 +12,7 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from tests.factories import make_administrator, make_member, make_workspace
+from tests.factories import NOW, make_administrator, make_member, make_workspace
 from tests.identity.factories import (
     make_audience,
     make_data_source,
@@ -22,7 +22,8 @@ from tests.identity.factories import (
 )
 from tests.webhooks.factories import make_choice_list, make_webhook
 from tests.webhooks.test_admin_records import make_deliveries, make_plan
-from webhooks.models import Webhook
+from webhooks.models import Receipt, Webhook
+from workspaces import audit
 from workspaces.choices import Preset
 from workspaces.models import User, Workspace
 
@@ -143,6 +144,29 @@ def test_rows_are_chosen_before_something_is_done_with_them(page: Page, setting:
 
     expect(page.get_by_role("button", name="Run")).to_be_visible()
     expect(page.locator(".action-counter")).to_have_text("1 of 50 selected")
+
+
+def test_a_list_is_as_wide_as_its_place_however_long_its_words(
+    page: Page, setting: Setting
+) -> None:
+    audit.record(
+        actor=make_administrator(setting.workspace, email=f"{'long' * 12}@example.com"),
+        workspace=setting.workspace,
+        action="webhook.usage_granted",
+        obj=setting.webhook,
+    )
+    Receipt.objects.create(
+        webhook=setting.webhook,
+        delivery_id=f"dlv_{'W' * 24}",
+        code="delivered",
+        occurred_at=NOW,
+        received_at=NOW,
+    )
+    for url in (setting.pages["audit"], "/admin/webhooks/receipt/", setting.pages["deliveries"]):
+        page.goto(url)
+        place = page.locator(".results")
+        widths = place.evaluate("(box) => [box.scrollWidth, box.clientWidth]")
+        assert widths[0] <= widths[1], url
 
 
 def test_a_row_of_a_list_leads_to_its_record(page: Page, setting: Setting) -> None:

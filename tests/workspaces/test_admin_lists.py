@@ -11,13 +11,14 @@ from django.urls import reverse
 
 from tests.factories import (
     make_administrator,
+    make_member,
     make_operator,
     make_workspace,
     membership_of,
 )
 from tests.webhooks.factories import make_webhook
-from workspaces import member_groups
-from workspaces.models import MemberGroup, User
+from workspaces import audit, member_groups
+from workspaces.models import AuditEntry, MemberGroup, User, Workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -85,3 +86,18 @@ def test_groups_by_their_technical_names_have_no_page(group: MemberGroup) -> Non
         _, text = shown(client, url)
         assert str(group.key) not in text
     assert "Spring team" in shown(client, "/admin/workspaces/membergroup/")[1]
+
+
+def test_the_audit_list_names_the_workspace_to_whoever_has_several() -> None:
+    workspace = make_workspace(name="Music shop")
+    administrator = make_administrator(workspace)
+    audit.record(actor=administrator, workspace=workspace, action="tag.created", obj=workspace)
+    client = logged_in(administrator)
+
+    one, _ = shown(client, address(AuditEntry))
+    second: Workspace = make_workspace()
+    make_member(second, None)
+    several, _ = shown(logged_in(make_operator()), address(AuditEntry))
+
+    assert "workspace" not in one.context["cl"].list_display
+    assert "workspace" in several.context["cl"].list_display

@@ -115,14 +115,20 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
     readonly_fields = fields
     list_per_page = 50
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Name the workspace to whoever has several."""
+        shown = super().get_list_display(request)
+        several = len(scoping.rights(request).administered) > 1
+        return shown if several else [name for name in shown if name != "workspace"]
+
     @admin.display(description=_("who"), ordering="actor_label")
     def who(self, obj: AuditEntry) -> str:
         name, opened, address = obj.actor_label.partition(" <")
         if not opened:
             return name
-        return format_html(
-            '{} <span class="meta nowrap">{}</span>', name, address.removesuffix(">")
-        )
+        box, at, host = address.removesuffix(">").partition("@")
+        # Where an address may break when its column is narrow.
+        return format_html('{} <span class="meta">{}{}<wbr>{}</span>', name, box, at, host)
 
     @admin.display(description=_("what"), ordering="action")
     def act(self, obj: AuditEntry) -> str:
