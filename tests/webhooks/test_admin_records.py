@@ -418,6 +418,23 @@ def make_messages(plan: Plan, count: int) -> None:
     )
 
 
+@pytest.mark.parametrize(("language", "word"), [("en", "Automatic"), ("zh-hans", "自动")])
+def test_how_a_request_came_about_is_said_in_words(
+    client: Client, plan: Plan, language: str, word: str
+) -> None:
+    make_deliveries(plan, 1)
+    make_messages(plan, 1)
+    administrator = make_administrator(plan.workspace)
+    administrator.language = language
+    administrator.save()
+    login(client, administrator)
+
+    for path in ("", f"{Message.objects.get().pk}/change/"):
+        page = client.get(f"/admin/webhooks/message/{path}").content.decode()
+        assert word in page
+        assert ">auto<" not in page
+
+
 def test_waiting_messages_of_all_webhooks_come_in_the_order_they_are_due(
     client: Client, plan: Plan
 ) -> None:

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from webhooks.admin.records import OfEachWebhook, OneWorkspaceAdmin, WebhookFilter
+from webhooks.choices import AttemptKind
 from webhooks.models import Message
 
 _FIRST_DUE = """
@@ -33,7 +34,7 @@ class MessageAdmin(OneWorkspaceAdmin):
     """The requests that wait for their next try."""
 
     changelist = DueFirst
-    list_display = ("id", "webhook", "people", "attempts", "due_at", "kind", "expires_at")
+    list_display = ("id", "webhook", "people", "attempts", "due_at", "sent_by", "expires_at")
     list_filter = (WebhookFilter,)
     fields = (*list_display, "first_attempt_at", "deliveries")
 
@@ -43,6 +44,10 @@ class MessageAdmin(OneWorkspaceAdmin):
     @admin.display(description=gettext_lazy("people"))
     def people(self, obj: Message) -> int:
         return len(obj.delivery_ids)
+
+    @admin.display(description=gettext_lazy("kind"))
+    def sent_by(self, obj: Message) -> str:
+        return str(AttemptKind(obj.kind).label)
 
     @admin.display(description=gettext_lazy("deliveries"))
     def deliveries(self, obj: Message) -> str:
