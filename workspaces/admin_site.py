@@ -169,7 +169,9 @@ class ConsoleAdminSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)
         context["current_workspace"] = current.workspace(request)
-        context["setup_groups"] = setup_menu.groups(context["available_apps"], path=request.path)
+        groups = setup_menu.groups(context["available_apps"], path=request.path)
+        context["setup_groups"] = groups
+        context["setup_page"] = setup_menu.current(groups)
         return context
 
     def get_urls(self) -> list[URLResolver | URLPattern]:

@@ -75,6 +75,15 @@ _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
             "workspaces.auditentry": _("Who changed what, and when."),
         },
     ),
+    (
+        OPERATOR_KEY,
+        _("Installation"),
+        {
+            "workspaces.user": _("Everybody who can log in, in whatever workspace."),
+            "account.emailaddress": _("The addresses people log in with, confirmed or not yet."),
+            "mfa.authenticator": _("The second steps that people added to their log-in."),
+        },
+    ),
 )
 
 
@@ -99,9 +108,12 @@ def groups(apps: Iterable[Mapping[str, Any]], *, path: str) -> list[Group]:
             if label in offered
         ]
         made.append(Group(key, name, pages))
-    rest = [_page(model, "", path) for model in offered.values()]
-    made.append(Group(OPERATOR_KEY, _("Installation"), rest))
+    made[-1].pages.extend(_page(model, "", path) for model in offered.values())
     return [group for group in made if group.pages]
+
+
+def current(groups: Iterable[Group]) -> Page | None:
+    return next((page for group in groups for page in group.pages if page.current), None)
 
 
 def _page(model: Mapping[str, Any], about: str | Promise, path: str) -> Page:

@@ -39,6 +39,56 @@ def shown(client: Client, url: str) -> tuple[Any, str]:
     return answer, answer.content.decode()
 
 
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_a_list_without_anything_tells_what_it_will_hold(language: str) -> None:
+    make_workspace()
+    operator = make_operator()
+    operator.language = language
+    operator.save()
+    client = logged_in(operator)
+    empty = []
+    for model in admin.site._registry:
+        answer, text = shown(client, address(model))
+        about = str(answer.context["setup_page"].about)
+        assert about, f"Nothing says what the list of {model._meta.label} holds."
+        if answer.context["cl"].result_list:
+            continue
+        empty.append(model._meta.label_lower)
+        may_add = answer.context["has_add_permission"]
+        assert f"<p>{about}</p>" in text, model
+        assert text.count("button-primary") == (1 if may_add else 0), model
+        assert (f'class="button button-primary" href="{address(model, "add")}' in text) == may_add
+        assert 'id="changelist-search"' not in text, model
+        assert 'id="changelist-filter"' not in text, model
+    assert {"workspaces.membergroup", "webhooks.webhook", "webhooks.attempt"} <= {*empty}
+
+
+def test_a_list_in_which_nothing_matches_says_so_and_clears_the_search() -> None:
+    make_workspace()
+    client = logged_in(make_operator())
+    for model, model_admin in admin.site._registry.items():
+        if not model_admin.search_fields:
+            continue
+        _, text = shown(client, f"{address(model)}?q=zz-nobody")
+        assert "Nothing is found for “zz-nobody”." in text, model
+        assert '<a class="button" href="?">' in text, model
+        assert 'id="changelist-search"' in text, model
+
+
+def test_a_filter_that_leaves_nothing_is_not_taken_for_first_use() -> None:
+    client = logged_in(make_administrator(make_workspace()))
+
+    _, filtered = shown(client, "/admin/workspaces/membership/?is_active__exact=0")
+    _, paged = shown(client, "/admin/webhooks/redelivery/?after=1")
+    _, plain = shown(client, "/admin/webhooks/redelivery/")
+
+    assert "No redeliveries yet" in plain
+    assert "No redeliveries yet" not in paged
+    assert "No matching members" in filtered
+    assert "Nothing has what the filter asks for." in filtered
+    assert '<a class="button" href="?">' in filtered
+
+
 @pytest.fixture
 def group() -> MemberGroup:
     workspace = make_workspace()
