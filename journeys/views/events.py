@@ -1,6 +1,6 @@
 """The events that came in, and what they started."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -50,6 +50,7 @@ def event_list(request: WorkspaceRequest) -> HttpResponse:
     following = page.following
     shown = {
         "event_types": event_types,
+        "summary": _summary(event_types),
         "chosen": chosen,
         "types": [Option(each.code, each.name, each == chosen) for each in event_types],
         "person": ",".join(map(str, qaids)),
@@ -70,12 +71,19 @@ def event_summary(request: WorkspaceRequest) -> HttpResponse:
     readers.let_read(request, readers.OF_EVENTS)
     event_types = _event_types(request)
     counts = incoming.counts(event_types, now=timezone.now())
+    shown = {"summary": _summary(event_types, counts)}
+    return render(request, "journeys/_event_summary.html", shown)
+
+
+def _summary(
+    event_types: Sequence[EventType], counts: Mapping[int, incoming.Counts] | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of the summary; without counts they keep the place of those to come."""
     listeners = entering.listeners(event_types)
-    rows = [
-        {"event_type": each, "counts": counts[each.pk], "runs": listeners[each.pk]}
+    return [
+        {"event_type": each, "counts": (counts or {}).get(each.pk), "runs": listeners[each.pk]}
         for each in event_types
     ]
-    return render(request, "journeys/_event_summary.html", {"rows": rows})
 
 
 def _event_types(request: WorkspaceRequest) -> list[EventType]:
