@@ -57,12 +57,20 @@ function neighbour(from, key) {
   return best;
 }
 
-function go(button) {
-  if (!button) return;
-  last = keyOf(button);
+function go(element) {
+  if (!element) return;
+  last = keyOf(element);
   rove();
-  button.focus();
-  button.scrollIntoView({ block: "nearest", inline: "nearest" });
+  element.focus();
+  element.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+/** Where an arrow leads: right into the counts of a step and along them, left back to it; else to another step. */
+function beside(element, key) {
+  const node = element.closest(".node");
+  const row = [node.querySelector(".node-main"), ...node.querySelectorAll(".node-numbers a")];
+  const to = row[row.indexOf(element) + { ArrowRight: 1, ArrowLeft: -1 }[key]];
+  return to ?? neighbour(row[0], key);
 }
 
 /** POST to one of the canvas's addresses; the answer replaces the canvas. */
@@ -128,16 +136,16 @@ export function start({ ask, isChanged, discard }) {
   rove();
 
   document.addEventListener("keydown", (event) => {
-    const button = event.target.closest?.("[data-canvas] .node-main");
+    const button = event.target.closest?.("[data-canvas] :is(.node-main, .node-numbers a)");
     if (!button) return;
     if (event.key.startsWith("Arrow") && !event.altKey) {
       event.preventDefault();
-      go(neighbour(button, event.key));
+      go(beside(button, event.key));
     } else if (event.key === "Home" || event.key === "End") {
       event.preventDefault();
       const all = buttons();
       go(event.key === "Home" ? all[0] : all[all.length - 1]);
-    } else act(event, button);
+    } else if (button.matches(".node-main")) act(event, button);
   });
 
   document.addEventListener("step-delete", async (event) => {
@@ -153,7 +161,7 @@ export function start({ ask, isChanged, discard }) {
   });
 
   document.addEventListener("focusin", (event) => {
-    const button = event.target.closest?.("[data-canvas] .node-main");
+    const button = event.target.closest?.("[data-canvas] :is(.node-main, .node-numbers a)");
     if (!button) return;
     last = keyOf(button);
     rove();

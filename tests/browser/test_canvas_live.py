@@ -102,17 +102,33 @@ def test_the_counts_are_renewed_and_disturb_neither_panel_nor_focus(page: Page, 
     expect(page.locator("#live[hx-get]")).to_have_count(0)
 
 
-def test_a_renewed_count_keeps_the_focus_that_rests_on_it(page: Page, run: Run) -> None:
+def test_arrows_walk_into_the_counts_and_a_renewal_keeps_the_focus(page: Page, run: Run) -> None:
     runner.sweep(now=timezone.now())
     open_editor(page, run)
     accepted = page.locator(f"{COUNTS}.is-accepted")
-    accepted.focus()
+    node = page.locator(".canvas-graph .node-main").filter(has_text="Step 1")
+    node.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(f"{COUNTS}.is-waiting")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(accepted).to_be_focused()
     send_everything()
 
     renew(page)
 
     expect(accepted).to_have_text("2")
     expect(accepted).to_be_focused()
+    page.keyboard.press("Delete")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(node).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".canvas-graph .node-main").first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/deliveries/?*")
 
 
 def test_the_counts_appear_when_the_run_begins(page: Page, run: Run) -> None:
