@@ -73,7 +73,7 @@ def run(*, senders: int, say: Say, watch: Watch, latencies: int = 0) -> Figures:
         latencies: so many purchases more are reported one by one at the end, to time them.
 
     Raises:
-        DemoError: a process ended, the time is over, or the two ledgers disagree.
+        DemoError: a process ended, the time is over, or the two ledgers disagree, receipts and all.
     """
     with scratch.database("demo") as environment, tempfile.TemporaryDirectory() as folder:
         now = timezone.now()
@@ -228,12 +228,13 @@ def _progress(run: Run) -> Any:
 def _wait_for_receipts(receiver: str, check: Callable[[], None]) -> dict[str, Any]:
     """Return the receiver's ledgers when it has nothing left to report."""
     deadline = time.monotonic() + READY_SECONDS
-    while True:
+    while time.monotonic() < deadline:
         check()
         stats: dict[str, Any] = requests.get(f"{receiver}/stats", timeout=5).json()
-        if not stats["receipts"]["pending"] or time.monotonic() > deadline:
+        if not stats["receipts"]["pending"]:
             return stats
         time.sleep(_POLL_SECONDS)
+    raise DemoError(f"The receipts did not come back within {READY_SECONDS:.0f} s.")
 
 
 def _figures(runs: list[Run], stats: dict[str, Any], seconds: float) -> Figures:
@@ -253,15 +254,17 @@ def _figures(runs: list[Run], stats: dict[str, Any], seconds: float) -> Figures:
         requests=sum(ledger["requests"] for ledger in ledgers),
         signatures_verified=sum(ledger["signatures_verified"] for ledger in ledgers),
         duplicates=sum(ledger["duplicates"] for ledger in ledgers),
-        receipts=Receipt.objects.count(),
+        receipts=stats["receipts"]["sent"],
         seconds=round(seconds, 2),
         people_per_second=round(planned / seconds, 1),
     )
-    accepted = sum(each.accepted for each in progress)
-    if accepted != figures.delivered:
+    accepted, receipts = sum(each.accepted for each in progress), Receipt.objects.count()
+    agree = accepted == receipts == figures.delivered == figures.receipts
+    if not agree or stats["receipts"]["failed"]:
         raise DemoError(
-            f"The ledgers disagree: the receiver accepted {figures.delivered} people, "
-            f"the console counts {accepted}.\n{json.dumps(stats, indent=2)}"
+            f"The ledgers disagree: the receiver accepted {figures.delivered} people and sent "
+            f"{figures.receipts} receipts, the console counts {accepted} and {receipts}.\n"
+            f"{json.dumps(stats, indent=2)}"
         )
     return figures
 

@@ -8,9 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
-from journeys.demo import cdnow, invented
+from journeys.demo import cdnow, invented, running
+from journeys.demo.running import DemoError
 from qa_webhook import local
+from tests.webhooks.factories import make_webhook, make_workspace
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 PEOPLE, PURCHASES = 23_570, 69_659
@@ -71,6 +74,39 @@ def test_what_is_invented_is_filled_as_announced_and_the_same_again(
         percent / 100, abs=0.01
     )
     assert values == [make(each) for each in ids]
+
+
+LEDGER = {"delivered": 0, "requests": 0, "signatures_verified": 0, "duplicates": 0}
+RECEIPTS = {"sent": 0, "failed": 0, "pending": 0}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("off", ["", "delivered", "sent", "failed", "kept"])
+def test_a_count_that_is_one_off_ends_the_main_job_with_an_error(off: str) -> None:
+    ledger = {name: count + (name == off) for name, count in LEDGER.items()}
+    receipts = {name: count + (name == off) for name, count in RECEIPTS.items()}
+    stats = {"ledgers": {"/coupons": ledger}, "receipts": receipts}
+    if off == "kept":
+        webhook = make_webhook(make_workspace())
+        webhook.receipts.create(
+            delivery_id="dlv_1", code="delivered", occurred_at=NOW, received_at=NOW
+        )
+
+    if not off:
+        assert running._figures([], stats, 1.0).receipts == 0
+        return
+    with pytest.raises(DemoError, match="The ledgers disagree"):
+        running._figures([], stats, 1.0)
+
+
+def test_receipts_that_do_not_come_end_the_main_job_with_an_error(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    httpserver.expect_request("/stats").respond_with_json({"receipts": {**RECEIPTS, "pending": 1}})
+    monkeypatch.setattr(running, "READY_SECONDS", 0.1)
+
+    with pytest.raises(DemoError, match="The receipts did not come back"):
+        running._wait_for_receipts(httpserver.url_for("").rstrip("/"), lambda: None)
 
 
 @pytest.mark.timeout(600)

@@ -212,6 +212,8 @@ class Receiver:
     def stats(self) -> dict[str, Any]:
         """Return the counts of each ledger and of the receipts."""
         sender = self._receipts
+        # Read first: what is reported meanwhile may be counted, and never missing.
+        pending = sender.pending if sender else 0
         counts = self._reported + (sender.counts if sender else Counter())
         return {
             "ledgers": {path: ledger.stats() for path, ledger in self._ledgers.items()},
@@ -219,7 +221,7 @@ class Receiver:
             "receipts": {
                 "sent": counts["sent"],
                 "failed": counts["failed"],
-                "pending": sender.pending if sender else 0,
+                "pending": pending,
             },
         }
 

@@ -17,7 +17,7 @@ _LABELS = {
     "requests": "requests at the receiver",
     "signatures_verified": "signatures verified there",
     "duplicates": "duplicates there",
-    "receipts": "receipts that came back",
+    "receipts": "receipts that it sent back",
     "seconds": "seconds from publishing to the last answer",
     "people_per_second": "people a second",
 }
