@@ -216,7 +216,9 @@ class WebhookForm(PanelForm):
             .exclude(control__state=WebhookState.DISABLED)
             .order_by("name")
         )
-        standing = grants.gates(self.user, webhooks, self.context.workspace)
+        chosen = self.context.webhooks.get(self.chosen.webhook or 0)
+        asked = [*webhooks, chosen] if chosen else webhooks
+        standing = grants.gates(self.user, asked, self.context.workspace)
         offered = [("", _("Choose a webhook"))]
         barred = []
         for webhook in webhooks:
@@ -224,10 +226,10 @@ class WebhookForm(PanelForm):
                 offered.append((str(webhook.pk), webhook.name))
             else:
                 barred.append(Barred(webhook.name, standing[webhook.pk].missing))
-        chosen = self.context.webhooks.get(self.chosen.webhook or 0)
         if chosen and str(chosen.pk) not in dict(offered):
-            label = _("%(name)s (you may not use it)") % {"name": chosen.name}
-            offered.append((str(chosen.pk), label))
+            is_open = standing[chosen.pk].open
+            label = _("%(name)s (disabled)") if is_open else _("%(name)s (you may not use it)")
+            offered.append((str(chosen.pk), label % {"name": chosen.name}))
         self.fields["webhook"] = forms.ChoiceField(
             label=_("Webhook"),
             choices=offered,

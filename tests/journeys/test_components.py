@@ -10,13 +10,17 @@ from journeys.component import Context, Problem
 from journeys.components.event import Condition, EventConfig, Match, Reentry
 from journeys.components.webhook import WebhookConfig
 from journeys.definition import Document
+from journeys.forms.webhook import WebhookForm
 from journeys.models import Journey
+from tests.factories import make_member
 from tests.journeys.factories import NICKNAME, NOW, SHOP, Scene, make_purchase, make_scene
 from tests.webhooks.factories import make_choice_list, make_webhook
 from webhooks import control, registering
 from webhooks.choices import Encryption, ParameterType
 from webhooks.models import Parameter
 from webhooks.rendering import EmptyRule, Source, Variable
+from workspaces.choices import Preset
+from workspaces.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -362,6 +366,22 @@ def test_a_disabled_webhook_cannot_be_used(scene: Scene) -> None:
     control.disable(webhook=scene.webhook, actor=None, now=NOW)
 
     assert codes(scene, journey) == [("webhook", "webhook_disabled")]
+
+
+def test_the_panel_says_whether_the_chosen_webhook_is_disabled_or_barred(scene: Scene) -> None:
+    journey = scene.journey()
+    control.disable(webhook=scene.webhook, actor=None, now=NOW)
+
+    def choices_for(user: User) -> str:
+        loaded = load(scene, journey)
+        form = WebhookForm(step=loaded.document.steps[0], context=loaded, user=user)
+        return str(form["webhook"])
+
+    administrator = make_member(scene.workspace, Preset.ADMINISTRATOR)
+    outsider = make_member(scene.workspace, Preset.MARKETER)
+    assert ">CRM coupons (disabled)</option>" in choices_for(administrator)
+    assert ">CRM coupons (disabled)</option>" in choices_for(scene.member)
+    assert ">CRM coupons (you may not use it)</option>" in choices_for(outsider)
 
 
 def test_an_id_type_that_is_no_longer_in_use_is_refused(scene: Scene) -> None:
