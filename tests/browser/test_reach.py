@@ -1,0 +1,123 @@
+"""The console for whoever enlarges it, wants nothing to move, uses the keyboard or a thumb."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.pages import PANEL, TEST, Row, asking, page, part
+from tests.browser.shop import Shop
+from tests.browser.walk import SETTLED, Walk
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_DRAFT: Final = ("slug", "draft")
+PAGES: Final = (
+    page("journeys:list", "slug"),
+    page("journeys:editor", *_DRAFT),
+    part("journeys:panel", "journeys:editor", (*_DRAFT, "step"), PANEL),
+    part("journeys:test", "journeys:editor", (*_DRAFT, "step"), PANEL, TEST),
+    part("journeys:publish", "journeys:editor", _DRAFT, asking("journeys:publish")),
+    page("journeys:run", "slug", "running", "run"),
+    page("journeys:deliveries", "slug"),
+    page("journeys:why", "slug", "finished", "finished run", "person"),
+    page("journeys:audiences", "slug"),
+    page("journeys:audience", "slug", "rules"),
+    page("journeys:events", "slug"),
+    page("journeys:people", "slug"),
+    page("workspaces:notices"),
+)
+TOO_WIDE: Final = "() => document.documentElement.scrollWidth > innerWidth"
+# What comes late at once, in one step, does not move.
+MOVES: Final = """() => [...document.querySelectorAll("*")].filter((node) => {
+  const style = getComputedStyle(node);
+  const lasts = (text) => text.split(",").some((each) => parseFloat(each) > 0.01);
+  const steps = style.animationTimingFunction.startsWith("steps(1");
+  return lasts(style.transitionDuration) || (lasts(style.animationDuration) && !steps);
+}).map((node) => `${node.tagName}.${node.className}`)"""
+# What a thumb has to hit; a link in a sentence is as high as its line.
+SMALL: Final = """() => [...document.querySelectorAll(
+  "button, .button, select, summary, input:not([type=checkbox], [type=radio], [type=hidden])"
+)].filter((node) => node.checkVisibility({visibilityProperty: true}))
+  .filter((node) => !node.matches(".visually-hidden, .visually-hidden *"))
+  .filter((node) => {
+    const box = node.getBoundingClientRect();
+    return box.width > 1 && (box.height < 43.5 || box.width < 43.5);
+  }).map((node) => {
+    const box = node.getBoundingClientRect();
+    return `${node.tagName}.${node.className} ${Math.round(box.width)}x${Math.round(box.height)}`
+      + ` ${node.textContent.trim().slice(0, 30)}`;
+  })"""
+PLACE: Final = """() => {
+  const node = document.activeElement;
+  if (node === document.body) return null;
+  const box = node.getBoundingClientRect();
+  const style = getComputedStyle(node);
+  return {
+    name: (node.getAttribute("aria-label") || node.textContent || node.name || "").trim(),
+    part: node.closest("header, nav, main, aside")?.tagName ?? "",
+    seen: box.width > 0 && style.outlineStyle !== "none",
+  };
+}"""
+
+
+@pytest.fixture
+def walk(browser: Browser, live_server: LiveServer, shop: Shop) -> Iterator[Walk]:
+    walk = Walk(browser, live_server.url, shop)
+    yield walk
+    walk.close()
+
+
+def _open(walk: Walk, row: Row, *, width: int, height: int) -> Page:
+    opened = walk.page_of(row.visitor)
+    opened.set_viewport_size({"width": width, "height": height})
+    opened.goto(walk.address_of(row.on or row.name, row))
+    for step in row.steps:
+        walk._do(opened, step, row)
+        opened.locator(step.seen).first.wait_for()
+    opened.wait_for_function(SETTLED)
+    return opened
+
+
+def test_enlarged_twice_no_page_scrolls_sideways_and_nothing_moves(walk: Walk) -> None:
+    """A window of 1280 at 200 % has room for 640; the walk asks for reduced motion."""
+    wrong = {}
+    for row in PAGES:
+        opened = _open(walk, row, width=640, height=400)
+        found = opened.evaluate(MOVES)
+        if opened.evaluate(TOO_WIDE):
+            found.append("scrolls sideways")
+        if found:
+            wrong[row.title] = found
+
+    assert wrong == {}
+
+
+def test_on_a_phone_everything_can_be_hit_with_a_thumb(walk: Walk) -> None:
+    wrong = {}
+    for row in PAGES:
+        if found := _open(walk, row, width=390, height=844).evaluate(SMALL):
+            wrong[row.title] = sorted(set(found))
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("row", [PAGES[0], PAGES[1], PAGES[6]], ids=lambda row: row.title)
+def test_tab_goes_from_the_skip_link_through_the_page_and_is_always_seen(
+    walk: Walk, row: Row
+) -> None:
+    opened = _open(walk, row, width=1280, height=800)
+    stops = []
+    while len(stops) < 80:
+        opened.keyboard.press("Tab")
+        if (place := opened.evaluate(PLACE)) is None:
+            break
+        stops.append(place)
+
+    parts = list(dict.fromkeys(stop["part"] for stop in stops))
+    assert "Skip to" in stops[0]["name"]
+    assert all(stop["name"] for stop in stops)
+    assert [stop for stop in stops if not stop["seen"]] == []
+    assert parts.index("HEADER") < parts.index("NAV") < parts.index("MAIN")
