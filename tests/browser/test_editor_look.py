@@ -1,0 +1,140 @@
+"""The measures of the real editor: canvas, panel and dialogs, to the pixel."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Browser, Locator, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from journeys.components.webhook import WebhookConfig
+from tests.journeys.factories import Scene, make_scene
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+HEADER: Final = 56
+PANEL: Final = 400
+# Of each edge: where it begins and ends on the screen.
+ENDS: Final = """
+() => [...document.querySelectorAll(".canvas-graph .edge")].map((edge) => {
+  const onScreen = edge.getScreenCTM();
+  return [0, edge.getTotalLength()].map((at) => {
+    const { x, y } = edge.getPointAtLength(at).matrixTransform(onScreen);
+    return [Math.round(x * 10) / 10, Math.round(y * 10) / 10];
+  });
+})
+"""
+# The buttons that are filled with the accent, in what is on top.
+FILLED: Final = """
+() => {
+  const view = document.querySelector("dialog[open]") ?? document;
+  const accent = document.createElement("i");
+  accent.style.color = "var(--accent)";
+  document.body.append(accent);
+  const { color } = getComputedStyle(accent);
+  accent.remove();
+  return [...view.querySelectorAll("button, .button")]
+    .filter((one) => one.getClientRects().length && getComputedStyle(one).backgroundColor === color)
+    .map((one) => one.textContent.trim());
+}
+"""
+
+
+@pytest.fixture
+def scene() -> Scene:
+    cache.clear()
+    return make_scene()
+
+
+@pytest.fixture
+def page(browser: Browser, client: Client, live_server: LiveServer, scene: Scene) -> Iterator[Page]:
+    """The editor of a journey whose second step has gaps, at 1280 × 800."""
+    gaps = WebhookConfig(webhook=scene.webhook.pk).to_json()
+    journey = scene.journey(steps=[scene.config(), gaps])
+    client.force_login(scene.member)
+    context = browser.new_context(
+        base_url=live_server.url, viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
+    )
+    name = settings.SESSION_COOKIE_NAME
+    session = client.cookies[name].value
+    context.add_cookies([{"name": name, "value": session, "url": live_server.url}])
+    opened = context.new_page()
+    opened.goto(reverse("journeys:editor", args=[scene.workspace.slug, journey.pk]))
+    yield opened
+    context.close()
+
+
+def box(locator: Locator) -> tuple[float, float, float, float]:
+    found = locator.bounding_box()
+    assert found is not None
+    return found["x"], found["y"], found["width"], found["height"]
+
+
+def boxes(locator: Locator) -> list[tuple[float, float, float, float]]:
+    return [box(each) for each in locator.all()]
+
+
+def style(locator: Locator, name: str) -> Any:
+    return locator.evaluate("(node, name) => getComputedStyle(node)[name]", name)
+
+
+def test_the_canvas_is_drawn_to_the_pixel(page: Page) -> None:
+    nodes = page.locator(".canvas-graph .node")
+    drawn = boxes(nodes)
+    (left, _top, _width, _height) = drawn[0]
+    middle = left + 120
+    view = box(page.locator(".canvas-view"))
+
+    assert middle == view[0] + view[2] / 2
+    assert drawn == [(left, HEADER + 32 + 112 * row, 240, 64) for row in range(4)]
+    assert page.evaluate(ENDS) == [
+        [[middle, top + 64], [middle, top + 112]] for _x, top, _w, _h in drawn[:-1]
+    ]
+    assert boxes(page.locator(".canvas-graph .add")) == [
+        (middle - 12, top + 64 + 12, 24, 24) for _x, top, _w, _h in drawn[:-1]
+    ]
+    assert {box[2:] for box in boxes(page.locator(".canvas-graph .node-tile"))} == {(32, 32)}
+    assert {style(edge, "strokeWidth") for edge in page.locator(".edge").all()} == {"1.5px"}
+    assert style(page.locator(".canvas-graph .node-name").first, "font").startswith("600 14px")
+    gap = nodes.nth(2).locator(".node-gap")
+    expect(gap).to_have_text("2 things missing")
+    expect(gap.locator("svg")).to_be_visible()
+    assert page.evaluate(FILLED) == ["Publish"]
+
+
+def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -> None:
+    node = page.locator(".canvas-graph .node").nth(1)
+    node.locator(".node-main").click()
+    panel = page.locator("aside.panel")
+    expect(panel.locator("textarea").first).to_be_visible()
+
+    assert box(panel) == (1280 - PANEL, HEADER, PANEL, 800 - HEADER)
+    footer = box(panel.locator(".panel-footer"))
+    assert footer[1] + footer[3] == 800
+    assert footer[0] + footer[2] == 1280
+    order = ["Test send", "Cancel", "OK"]
+    shown = [panel.get_by_role("button", name=name, exact=True) for name in order]
+    places = [box(each)[0] for each in shown]
+    assert places == sorted(places)
+    assert (style(node, "outlineStyle"), style(node, "outlineWidth")) == ("solid", "2px")
+    assert page.evaluate(FILLED) == ["OK"]
+
+    panel.get_by_role("button", name="Insert variable into").first.click()
+    dialog = page.get_by_role("dialog", name="Insert variable")
+    expect(dialog).to_be_visible()
+    assert box(dialog)[2] == 480
+    assert page.evaluate(FILLED) == ["Insert"]
+    page.keyboard.press("Escape")
+    panel.get_by_role("button", name="Test send").click()
+    test = page.get_by_role("dialog", name="Test send")
+    expect(test).to_be_visible()
+    assert box(test)[2] == 720
+    assert page.evaluate(FILLED) == ["OK"]
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    assert page.evaluate(FILLED) == ["Publish"]
