@@ -7,12 +7,13 @@ from typing import Final
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import Func, Sum
 from django.utils.translation import gettext as _
 
 from journeys import stages, uses
 from journeys.choices import JourneyState, RunState
 from journeys.definition import Document, Step
-from journeys.models import Journey, Run
+from journeys.models import Journey, Run, SnapshotPage
 from webhooks import control, grants, progress
 from webhooks.models import Plan, Webhook
 from webhooks.progress import Counts
@@ -26,7 +27,7 @@ RATE_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """People of a journey before it is stopped: who would go on, or be taken out."""
+    """People of a journey who keep their place in a pause, and go on or are taken out by a stop."""
 
     waiting: int  # Inside and not at the end.
     unplanned: int  # In the snapshot of a run that is still collecting people.
@@ -121,7 +122,7 @@ def stop(*, journey: Journey, user: User | None, take_out: bool, now: datetime) 
 
 
 def inside(journey: Journey) -> Inside:
-    """Return both counts that the question before a stop names."""
+    """Return the counts that the questions before a pause and a stop name."""
     return _inside(list(journey.runs.filter(state__in=uses.OPEN_STATES)))
 
 
@@ -187,7 +188,8 @@ def _take_out(run: Run, now: datetime) -> None:
 
 def _inside(runs: list[Run]) -> Inside:
     counts = progress.counts(_plans(runs)).values()
-    unplanned = sum(len(page.qaids) for run in runs for page in run.pages.all())
+    pages = SnapshotPage.objects.filter(run__in=runs)
+    unplanned = pages.aggregate(total=Sum(Func("qaids", function="cardinality")))["total"] or 0
     return Inside(waiting=sum(each.queued for each in counts), unplanned=unplanned)
 
 

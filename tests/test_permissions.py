@@ -164,6 +164,7 @@ MATRIX: Final = (
     post("journeys:archive", (302, 302, 302, 302, 403, 404, 302), "slug", "journey"),
     get("journeys:publish", EDIT, "slug", "journey"),
     post("journeys:publish", (409, 409, 409, 409, 403, 404, 302), "slug", "journey"),
+    get("journeys:pause", EDIT, "slug", "journey"),
     post("journeys:pause", EDIT_REFUSED, "slug", "journey"),
     post("journeys:resume", EDIT_REFUSED, "slug", "journey"),
     get("journeys:stop", EDIT, "slug", "journey"),
@@ -245,10 +246,6 @@ MATRIX: Final = (
     post("admin:webhooks_webhook_duplicate", SET_UP_POST, "webhook"),
     get("admin:webhooks_webhook_guide", SET_UP, "webhook"),
     get("admin:webhooks_webhook_guide_markdown", SET_UP, "webhook"),
-    # -- identity in the set-up: an audience's list, and how many its rules hold for
-    get("admin:identity_audience_upload", SET_UP, "audience"),
-    post("admin:identity_audience_upload", (422, 403, 403, 403, 403, 404, 302), "audience"),
-    post("admin:identity_audience_count", (200, 403, 403, 403, 403, 200, 302)),
 )
 
 # The API knows no members: a good key, one without scopes, a revoked one, another tenant's, none.

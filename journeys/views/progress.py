@@ -211,7 +211,7 @@ def waits(progress: Progress, *, now: datetime) -> list[str]:
         reason = {"reason": workspace.sending_stopped_reason}
         found.append(_("Sending is stopped in this workspace: %(reason)s") % reason)
     if run.state == RunState.PAUSED:
-        return [*found, _paused(progress)]
+        return [*found, _paused(run)]
     if run.state == RunState.SCHEDULED and run.starts_at <= now:
         found.append(_("It starts in a moment: the audience is being counted."))
     elif run.state == RunState.SCHEDULED:
@@ -227,14 +227,13 @@ def waits(progress: Progress, *, now: datetime) -> list[str]:
     return found
 
 
-def _paused(progress: Progress) -> str:
-    run = progress.run
-    waiting = run.people - progress.ended if not run.is_event else progress.waiting
+def _paused(run: Run) -> str:
+    waiting = runs.inside(run.journey).total
     keep = ngettext(
         "Paused. Nobody is sent to; %(people)s person keeps their place.",
         "Paused. Nobody is sent to; %(people)s people keep their place.",
         waiting,
-    ) % {"people": _number(max(waiting, 0))}
+    ) % {"people": _number(waiting)}
     why = REASONS.get(run.state_reason)
     return f"{why} {keep}" if why else keep
 

@@ -55,10 +55,14 @@ def _shown(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
     }
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @workspace_view(Point.PUBLISH_JOURNEYS)
 def pause(request: WorkspaceRequest, pk: int) -> HttpResponse:
+    """Ask, with the count of this moment; then pause."""
     journey = get_journey(request, pk)
+    if request.method == "GET":
+        shown = {"journey": journey, "inside": runs.inside(journey)}
+        return render(request, "journeys/_pause.html", shown)
     return _change(
         request,
         journey,

@@ -265,9 +265,11 @@ def test_people_keep_their_place_while_it_is_paused(member: Client, scene: Scene
     run = publish(scene)
     runner.sweep(now=timezone.now())
 
+    asked = member.get(url("pause", run.journey)).content.decode()
     paused = member.post(url("pause", run.journey), headers=HTMX)
     shown = member.get(url("run", run.journey, run.pk)).content.decode()
 
+    assert "Nobody is sent to; 3 people keep their place." in asked
     assert paused.status_code == 204
     assert "run-changed" in paused.headers["HX-Trigger"]
     assert "Paused. Nobody is sent to; 3 people keep their place." in shown
