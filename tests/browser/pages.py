@@ -200,6 +200,7 @@ CONSOLE: Final = (
     page("journeys:people", "new slug", visitor="starter", as_="people_first_use"),
     page("journeys:person_page", "slug", "person"),
     page("journeys:versions", "slug", "running"),
+    part("journeys:pause", "journeys:run", _RUN, asking("journeys:pause")),
     part("journeys:stop", "journeys:run", _RUN, asking("journeys:stop")),
     part(
         "journeys:person",
@@ -285,7 +286,6 @@ NO_PAGE: Final = {
             "journeys:version_restore",
             "journeys:audience_duplicate",
             "journeys:audience_delete",
-            "journeys:pause",
             "journeys:resume",
             "journeys:undo",
             "journeys:change_start",
