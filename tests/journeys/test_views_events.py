@@ -50,7 +50,7 @@ def url(scene: Scene, name: str = "events") -> str:
 
 
 def rows(client: Client, scene: Scene, **query: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.get(url(scene), query).context["rows"]
+    found: list[dict[str, Any]] = client.get(url(scene), query).context["summary"]
     return found
 
 
@@ -156,7 +156,7 @@ def test_pages_follow_one_another_without_gap_or_repetition(
     seen, after = [], ""
     while True:
         answer = administrator.get(url(scene), {"after": after})
-        seen += [row["event"].event_id for row in answer.context["rows"]]
+        seen += [row["event"].event_id for row in answer.context["summary"]]
         after = answer.context["following"]
         if not after:
             break
@@ -186,7 +186,7 @@ def test_an_id_is_posted_and_never_stands_in_an_address(
     assert answer.status_code == 302
     assert "13800000001" not in answer.headers["Location"]
     assert "type=purchase" in answer.headers["Location"]
-    found = administrator.get(answer.headers["Location"]).context["rows"]
+    found = administrator.get(answer.headers["Location"]).context["summary"]
     assert [row["event"].event_id for row in found] == ["e-1"]
     nobody = administrator.post(url(scene), {"id": "13900000009"}, follow=True)
     assert "No event of this person" in nobody.content.decode()
@@ -312,7 +312,7 @@ def test_the_summary_counts_each_type_and_names_who_listens(
         received_at=timezone.now() - timedelta(days=2)
     )
 
-    login, purchase = administrator.get(url(scene, "event_summary")).context["rows"]
+    login, purchase = administrator.get(url(scene, "event_summary")).context["summary"]
 
     assert (purchase["counts"].day, purchase["counts"].week) == (2, 3)
     assert purchase["runs"] == [run]
