@@ -80,6 +80,7 @@ def _history(journey: Journey) -> dict[str, Any]:
     )
     draft = Document.from_json(journey.draft)
     documents = [Document.from_json(version.document) for version in found]
+    former = [*documents[1:], None][: len(documents)]
     runs = [run.pk for version in found for run in version.runs.all()]
     accepted = listing.accepted(runs)
     rows = [
@@ -89,7 +90,7 @@ def _history(journey: Journey) -> dict[str, Any]:
             "is_draft": document == draft,
             "runs": [{"run": run, "accepted": accepted.get(run.pk)} for run in version.runs.all()],
         }
-        for version, document, older in zip(found, documents, [*documents[1:], None], strict=True)
+        for version, document, older in zip(found, documents, former, strict=True)
     ]
     return {
         "versions": rows[:SHOWN],
