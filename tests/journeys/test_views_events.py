@@ -50,7 +50,7 @@ def url(scene: Scene, name: str = "events") -> str:
 
 
 def rows(client: Client, scene: Scene, **query: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.get(url(scene), query).context["summary"]
+    found: list[dict[str, Any]] = client.get(url(scene), query).context["rows"]
     return found
 
 
@@ -156,7 +156,7 @@ def test_pages_follow_one_another_without_gap_or_repetition(
     seen, after = [], ""
     while True:
         answer = administrator.get(url(scene), {"after": after})
-        seen += [row["event"].event_id for row in answer.context["summary"]]
+        seen += [row["event"].event_id for row in answer.context["rows"]]
         after = answer.context["following"]
         if not after:
             break
@@ -186,7 +186,7 @@ def test_an_id_is_posted_and_never_stands_in_an_address(
     assert answer.status_code == 302
     assert "13800000001" not in answer.headers["Location"]
     assert "type=purchase" in answer.headers["Location"]
-    found = administrator.get(answer.headers["Location"]).context["summary"]
+    found = administrator.get(answer.headers["Location"]).context["rows"]
     assert [row["event"].event_id for row in found] == ["e-1"]
     nobody = administrator.post(url(scene), {"id": "13900000009"}, follow=True)
     assert "No event of this person" in nobody.content.decode()
