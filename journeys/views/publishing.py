@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
@@ -29,6 +30,8 @@ from journeys.views.answers import go_to
 from workspaces.points import Point
 from workspaces.views import WorkspaceRequest, workspace_view
 
+# A name within a sentence; it may have 200 characters.
+NAME_SHOWN: Final = 60
 NUMBERS_ARE_GOOD_FOR: Final = timedelta(minutes=5)
 _SALT: Final = "journeys.publish"
 
@@ -199,8 +202,8 @@ def _gap(problem: Problem, document: Document) -> Gap:
     sentence = problem.sentence
     if problem.label:
         sentence = _("“%(parameter)s” in the step “%(step)s”: %(sentence)s") % {
-            "parameter": problem.label,
-            "step": step_name,
+            "parameter": _short(problem.label),
+            "step": _short(step_name),
             "sentence": sentence,
         }
     return Gap(
@@ -210,3 +213,7 @@ def _gap(problem: Problem, document: Document) -> Gap:
         step=str(step.key),
         field=field_name(name) if kind == "parameter" and colon else problem.field,
     )
+
+
+def _short(name: str) -> str:
+    return Truncator(name).chars(NAME_SHOWN)

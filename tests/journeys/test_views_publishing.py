@@ -47,3 +47,13 @@ def test_a_missing_value_names_its_step_and_parameter_and_leads_to_the_field() -
     assert f"?step={third}&amp;field={field_name('p_1')}" in page
     # What concerns the step as a whole has the step's name beside it.
     assert 'Choose the ID type to send.<span class="meta checklist-meta">Step 3</span>' in page
+
+
+def test_a_sentence_shortens_the_names_in_it() -> None:
+    scene = make_scene()
+    journey = scene.journey(steps=[scene.config(values={"content": ""}, variables={})])
+    scene.rename_step(journey, "Long name " * 20)
+
+    page = review_of(scene, journey)
+
+    assert f"in the step “{('Long name ' * 20)[:59]}…”: Enter a value." in page
