@@ -1,4 +1,4 @@
-"""The tests themselves, on a machine without chromium."""
+"""The tests themselves, on a machine that lacks what some of them drive."""
 
 import os
 import re
@@ -8,9 +8,14 @@ from pathlib import Path
 
 from qa_webhook import local
 
+SHELL = "tests/webhooks/test_guides.py::test_the_shell_line_sends_what_our_own_check_accepts"
 
-def test_one_line_says_how_to_get_the_browser_tests_to_run(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "tests/browser", "-q", "-p", "no:cacheprovider"]
+
+def test_what_is_skipped_says_how_to_get_it_to_run_and_the_build_installs_it(
+    tmp_path: Path,
+) -> None:
+    asked = ["tests/browser", SHELL]
+    command = [sys.executable, "-m", "pytest", *asked, "-q", "-p", "no:cacheprovider"]
     ended = subprocess.run(
         command,
         env={**os.environ, "PATH": str(tmp_path)},
@@ -22,8 +27,12 @@ def test_one_line_says_how_to_get_the_browser_tests_to_run(tmp_path: Path) -> No
 
     assert ended.returncode == 0, ended.stdout
     skipped = [line for line in ended.stdout.splitlines() if line.startswith("SKIPPED")]
-    assert len(skipped) == 1, ended.stdout
-    number = re.search(r"(\d+) browser tests need chromium", skipped[0])
+    assert len(skipped) == 2, ended.stdout
+    number = re.search(r"(\d+) browser tests need chromium", ended.stdout)
     assert number
-    assert skipped[0].endswith("Install it with: apt-get install chromium")
-    assert f"1 skipped, {int(number[1]) - 1} deselected" in ended.stdout
+    assert f"2 skipped, {int(number[1]) - 1} deselected" in ended.stdout
+    installed = [line.partition("Install it with: apt-get install ")[2] for line in skipped]
+    assert sorted(installed) == ["chromium", "curl openssl"]
+    build = (local.BASE_DIR / ".ci" / "run").read_text()
+    for package in " ".join(installed).split():
+        assert f"missing+=({package})" in build
