@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from qa_webhook import local
+from tests.browser.test_chinese import lacks_fonts
 
 SHELL = "tests/webhooks/test_guides.py::test_the_shell_line_sends_what_our_own_check_accepts"
 
@@ -36,3 +39,19 @@ def test_what_is_skipped_says_how_to_get_it_to_run_and_the_build_installs_it(
     build = (local.BASE_DIR / ".ci" / "run").read_text()
     for package in " ".join(installed).split():
         assert f"missing+=({package})" in build
+
+
+def test_without_a_chinese_font_the_characters_are_skipped_but_in_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fc_list = tmp_path / "fc-list"
+    fc_list.write_text("#!/bin/sh\n")
+    fc_list.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("REQUIRE_FONTS", raising=False)
+
+    assert lacks_fonts()
+
+    monkeypatch.setenv("REQUIRE_FONTS", "1")
+    assert not lacks_fonts()
+    assert "export REQUIRE_FONTS=1\n" in (local.BASE_DIR / ".ci" / "run").read_text()
