@@ -7,6 +7,7 @@ import { announce, text } from "./texts.js";
 const ANNOUNCE_EVERY_MS = 30_000;
 let announcedAt = 0;
 let announced = "";
+let later = 0;
 let renewedAt = new Date();
 
 function time(moment) {
@@ -22,11 +23,17 @@ function stale(isStale) {
   if (isStale) note.querySelector("[data-offline-text]").textContent = text("numbersFrom", { time: time(renewedAt) });
 }
 
-function say(element) {
-  const sentence = element?.dataset.live;
-  const now = Date.now();
-  if (!sentence || sentence === announced || now - announcedAt < ANNOUNCE_EVERY_MS) return;
-  announcedAt = now;
+/** Read out what the page says now, at once or when the half minute is over: the last numbers are never left out. */
+function say() {
+  clearTimeout(later);
+  const sentence = document.querySelector("[data-live]")?.dataset.live;
+  if (!sentence || sentence === announced) return;
+  const wait = announcedAt + ANNOUNCE_EVERY_MS - Date.now();
+  if (wait > 0) {
+    later = setTimeout(say, wait);
+    return;
+  }
+  announcedAt = Date.now();
   announced = sentence;
   announce(sentence);
 }
@@ -46,7 +53,9 @@ export function start() {
     stale(!successful);
   });
 
-  document.body.addEventListener("htmx:afterSettle", (event) => say(event.detail.elt.closest?.("[data-live]")));
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.elt.closest?.("[data-live]")) say();
+  });
 
   window.addEventListener("offline", () => stale(true));
   window.addEventListener("online", () => stale(false));

@@ -155,6 +155,11 @@ def test_the_counts_are_read_out_at_most_every_half_minute(page: Page, run: Run)
     renew(page)
     expect(page.locator(f"{COUNTS}.is-accepted")).to_have_text("2")
     expect(page.locator("#announcer")).to_have_text("")
+    expect(page.locator("#live[hx-get]")).to_have_count(0)
+    # Nothing is renewed any more, and the end is read out all the same.
+    page.clock.run_for(31_000)
+    expect(page.locator("#announcer")).to_contain_text("Finished. ")
+    expect(page.locator("#announcer")).to_contain_text("2 Accepted")
 
 
 @pytest.mark.parametrize("way", ["panel", "key"])

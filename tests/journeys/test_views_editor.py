@@ -865,7 +865,7 @@ def test_counts_come_without_the_canvas_and_end_with_the_run(scene: Scene) -> No
     page = drawn.content.decode()
     assert f'id="numbers-{step_of(journey)}" hx-swap-oob="true"' in page
     assert f'id="numbers-list-{step_of(journey)}" hx-swap-oob="true"' in page
-    assert 'data-live="3 Waiting, 0 Accepted, 0 Failed, 0 Skipped"' in page
+    assert 'data-live="In progress. 3 Waiting, 0 Accepted, 0 Failed, 0 Skipped"' in page
     assert '<svg class="canvas-graph"' not in page
     assert "Waiting" not in client_of(reader).get(f"{address}?drawn").content.decode()
 
