@@ -219,7 +219,6 @@ SET_UP: Final = (
     page("admin:password_change_done"),
     page("admin:auth_user_password_change", "operator", visitor="operator"),
     page("admin:workspaces_membership_changelist", query="?q=nobody", as_="admin_no_match"),
-    page("admin:identity_audience_upload", "audience"),
     page("admin:webhooks_webhook_key", "webhook", "secret"),
     page("admin:webhooks_webhook_guide", "webhook"),
     part(
@@ -233,7 +232,7 @@ SET_UP: Final = (
 # Django's and allauth's words, of which some have no Chinese; names of headers and keys; and the
 # codes under which the audit trail keeps what was done.
 PARTLY_ENGLISH: Final = re.compile(
-    r"api_docs|.*_guide|.*_history|.*_auditentry_.*|.*_user_.*|.*_group_.*|.*_organization_.*"
+    r"api_docs|.*_guide|.*_history|.*_auditentry_.*|.*_user_.*|.*_organization_.*"
     r"|.*_emailaddress_.*|.*_authenticator_.*|admin_index_operator"
 )
 
@@ -273,7 +272,6 @@ NO_PAGE: Final = {
     "journeys:variable_preview": _DRAWN_WITH,
     "journeys:test_values": _DRAWN_WITH,
     "admin:webhooks_webhook_preview": _DRAWN_WITH,
-    "admin:identity_audience_count": _DRAWN_WITH,
     **dict.fromkeys(
         (
             "workspaces:language",

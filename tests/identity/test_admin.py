@@ -1,10 +1,8 @@
 """Identity in the set-up: what an administrator does there, and what stays as it is."""
 
-import json
 from typing import Any
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,7 +10,6 @@ from django.urls import reverse
 
 from identity.choices import AudienceKind, IdKind
 from identity.models import (
-    Audience,
     EventAttribute,
     EventType,
     IdType,
@@ -217,96 +214,54 @@ def test_an_attribute_keeps_its_type_and_a_type_with_events_stays(
 # --- audiences --------------------------------------------------------------------------------
 
 
-def upload(client: Client, audience: Audience, content: bytes, **fields: Any) -> Any:
-    source = audience.workspace.data_sources.get()
-    file = SimpleUploadedFile("people.csv", content)
-    return client.post(
-        url("audience", "upload", audience.pk),
-        {"file": file, "source": source.pk, "encoding": "utf-8", **fields},
-    )
-
-
-def test_a_new_list_leads_on_to_its_file(client: Client, home: Workspace) -> None:
-    response = client.post(url("audience", "add"), {"name": "Spring", "kind": "list"})
-
-    audience = home.audiences.get()
-    assert response["Location"] == url("audience", "upload", audience.pk)
-    assert audience.rules is None
-    assert client.get(response["Location"]).status_code == 200
-
-
-def test_an_uploaded_list_says_what_came_in_and_what_did_not(
-    client: Client, home: Workspace
-) -> None:
-    audience = make_audience(home)
-    mobile = home.id_types.get(code="MOBILE")
-    make_identifier(make_profile(home), mobile, "13800000001", source=home.data_sources.get())
-
-    response = upload(client, audience, b"MOBILE\n138 0000 0001\n13800000002\nx\n")
-
-    page = response.content.decode()
-    assert response.status_code == 200
-    assert audience.members.count() == 1
-    assert "1 of 3 lines are in." in page
-    assert "Nobody has this ID." in page
-    assert "A mobile number has 5 to 15 digits" in page
-    assert AuditEntry.objects.filter(action="audience.imported").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"MOBIL\n1\n", "“MOBIL” is not known here."),
-        ("MOBILE\n张三\n".encode("gb18030"), "Line 2 is not UTF-8."),
-        (b"", "The submitted file is empty."),
+RULES = {
+    "match": "all",
+    "conditions": [
+        {"tag": "city", "operator": "equals", "value": "Bath"},
+        {"id_type": "MOBILE", "operator": "has"},
     ],
-)
-def test_a_file_that_cannot_be_read_is_explained_at_its_field(
-    client: Client, home: Workspace, content: bytes, sentence: str
-) -> None:
-    response = upload(client, make_audience(home), content)
-
-    assert response.status_code == 422
-    assert sentence in response.context["form"].errors["file"][0]
+}
 
 
-def test_another_tenants_audience_and_source_are_not_there(client: Client, home: Workspace) -> None:
-    away = make_workspace()
-
-    assert upload(client, make_audience(away), b"MOBILE\n1\n").status_code == 404
-    response = upload(client, make_audience(home), b"ONEID\n1\n", source=away.data_sources.get().pk)
-    assert "source" in response.context["form"].errors
-
-
-RULES = '{"match": "all", "conditions": [{"tag": "city", "operator": "equals", "value": "Bath"}]}'
-
-
-def test_rules_are_counted_as_they_are_typed(client: Client, home: Workspace) -> None:
-    make_tag(home, "city")
-    make_profile(home, tags={"city": "Bath"})
-
-    counted = client.post(url("audience", "count"), {"rules": RULES})
-    broken = client.post(url("audience", "count"), {"rules": "{"})
-    deep = client.post(url("audience", "count"), {"rules": "[" * 100_000, "audience": "²"})
-    wrong = client.post(url("audience", "count"), {"rules": RULES.replace("city", "town")})
-
-    assert "1 person now." in counted.content.decode()
-    assert (broken.status_code, deep.status_code, wrong.status_code) == (422, 422, 422)
-    assert "This is not JSON." in broken.content.decode()
-    assert "Condition 1: There is no tag “town”." in wrong.content.decode()
-
-
-def test_an_audience_of_rules_is_saved_only_with_rules_that_make_sense(
+def test_the_rules_of_an_audience_are_read_out_and_changed_in_the_console(
     client: Client, home: Workspace
 ) -> None:
-    make_tag(home, "city")
-    fields = {"name": "Bath", "kind": AudienceKind.RULES}
+    make_tag(home, "city", name="City")
+    audience = make_audience(home, name="Bath", kind=AudienceKind.RULES, rules=RULES)
 
-    refused = client.post(url("audience", "add"), {**fields, "rules": '{"match": "some"}'})
-    client.post(url("audience", "add"), {**fields, "rules": RULES})
+    page = client.get(url("audience", "change", audience.pk)).content.decode()
 
-    assert "“match” must be “all” or “any”." in errors(refused)
-    assert home.audiences.get().rules == json.loads(RULES)
+    mobile = home.id_types.get(code="MOBILE").name
+    assert f"People where City is “Bath” and {mobile} is known." in page
+    assert "&quot;conditions&quot;" not in page
+    assert f'href="{reverse("journeys:audience", args=[home.slug, audience.pk])}"' in page
+    assert 'name="rules"' not in page
+    assert 'name="_save"' not in page
+
+
+def test_an_audience_of_the_set_up_is_neither_made_changed_nor_deleted(
+    client: Client, home: Workspace
+) -> None:
+    audience = make_audience(home, people=[make_profile(home)], name="Spring")
+    change = url("audience", "change", audience.pk)
+
+    answers = [
+        client.get(url("audience", "add")),
+        client.post(url("audience", "add"), {"name": "Other", "kind": "list"}),
+        client.post(change, {"name": "Other"}),
+        client.post(url("audience", "delete", audience.pk), {"post": "yes"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403] * 4
+    assert client.get(change).status_code == 200
+    assert [each.name for each in home.audiences.all()] == ["Spring"]
+
+
+def test_the_first_audience_is_made_in_the_console(client: Client, home: Workspace) -> None:
+    page = client.get(url("audience", "changelist")).content.decode()
+
+    assert page.count("button-primary") == 1
+    assert f'href="{reverse("journeys:audiences", args=[home.slug])}">Open in the console' in page
 
 
 def test_the_list_of_audiences_counts_each_list_in_one_query(
@@ -326,17 +281,6 @@ def test_the_list_of_audiences_counts_each_list_in_one_query(
     assert len(many) == len(few)
     sizes = [row.listed for row in page.context["cl"].result_list]
     assert sorted(sizes) == [1, 1, 1, 1, 1, 3]
-
-
-def test_a_list_is_deleted_without_naming_everybody_in_it(client: Client, home: Workspace) -> None:
-    audience = make_audience(home, people=[make_profile(home)])
-
-    page = client.get(url("audience", "delete", audience.pk))
-    client.post(url("audience", "delete", audience.pk), {"post": "yes"})
-
-    assert page.status_code == 200
-    assert not Audience.objects.exists()
-    assert Profile.objects.exists()
 
 
 # --- people -----------------------------------------------------------------------------------

@@ -547,6 +547,36 @@ def test_a_file_that_cannot_be_read_says_so_before_the_import(
     assert said in shown.content.decode().replace("&#x27;", "'")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("MOBILE\n张三\n".encode("gb18030"), "Line 2 is not UTF-8."),
+        (b"", "The submitted file is empty."),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_explained_at_its_field(
+    admin: Client, scene: Scene, content: bytes, said: str
+) -> None:
+    audience = make_audience(scene.workspace)
+
+    shown = admin.post(url(scene, "audience_upload", audience.pk), file_of(scene, content))
+
+    assert shown.status_code == 422
+    assert said in shown.context["form"].errors["file"][0]
+
+
+def test_a_file_comes_from_no_source_of_another_tenant(admin: Client, scene: Scene) -> None:
+    audience = make_audience(scene.workspace)
+    source = str(make_workspace().data_sources.get().pk)
+    sent = file_of(scene, b"MOBILE\n13800000077\n", source=source)
+
+    shown = admin.post(url(scene, "audience_upload", audience.pk), sent)
+
+    assert shown.status_code == 422
+    assert "source" in shown.context["form"].errors
+    assert audience.members.count() == 0
+
+
 def test_an_import_says_what_came_of_it_and_its_rejects_are_downloaded(
     admin: Client, marketer: Client, scene: Scene
 ) -> None:
