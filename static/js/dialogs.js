@@ -9,7 +9,11 @@ export function open(dialog, opener = document.activeElement) {
   if (dialog.open) return;
   openers.set(dialog, opener);
   dialog.showModal();
-  // The first field is where the work starts; the close button only comes first in the markup.
+  focusFirst(dialog);
+}
+
+/** The first field is where the work starts; the close button only comes first in the markup. */
+export function focusFirst(dialog) {
   const field = dialog.querySelector("[autofocus], .dialog-body :is(input:not([type=hidden]), select, textarea)");
   (field ?? dialog.querySelector("h2[tabindex]"))?.focus();
 }

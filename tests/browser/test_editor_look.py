@@ -1,6 +1,7 @@
 """The measures of the real editor: canvas, panel and dialogs, to the pixel."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -8,7 +9,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Browser, Locator, Page, expect
+from django.utils import timezone
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from journeys.components.webhook import WebhookConfig
@@ -42,6 +44,13 @@ FILLED: Final = """
     .map((one) => one.textContent.trim());
 }
 """
+# What is drawn late is drawn as it is after so many milliseconds.
+AT: Final = """
+(milliseconds) => document.getAnimations().forEach((animation) => {
+  animation.pause();
+  animation.currentTime = milliseconds;
+})
+"""
 
 
 @pytest.fixture
@@ -63,6 +72,7 @@ def page(browser: Browser, client: Client, live_server: LiveServer, scene: Scene
     session = client.cookies[name].value
     context.add_cookies([{"name": name, "value": session, "url": live_server.url}])
     opened = context.new_page()
+    opened.clock.install()
     opened.goto(reverse("journeys:editor", args=[scene.workspace.slug, journey.pk]))
     yield opened
     context.close()
@@ -138,3 +148,76 @@ def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
     assert page.evaluate(FILLED) == ["Publish"]
+
+
+# --- What is slow ---------------------------------------------------------------------------------
+
+
+def hold(page: Page, address: str) -> list[Route]:
+    """Let the answers of an address wait until they are continued."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(address, keep)
+    return held
+
+
+def test_a_slow_panel_or_dialog_shows_its_outline(page: Page) -> None:
+    panel = page.locator("aside.panel")
+    skeleton = page.locator(".skeleton:visible")
+    node = page.locator(".canvas-graph .node-main").nth(1)
+    held = hold(page, "**/steps/*/")
+    page.clock.pause_at(timezone.now() + timedelta(minutes=1))
+
+    node.click()
+    page.clock.run_for(250)
+    expect(panel).to_have_count(0)
+    page.clock.run_for(100)
+    expect(panel.get_by_role("heading", name="Loading")).to_be_visible()
+    expect(skeleton).to_have_count(1)
+    assert box(panel)[2] == PANEL
+    held.pop().continue_()
+    expect(panel.get_by_role("heading", name="Webhook", exact=True)).to_be_focused()
+    expect(skeleton).to_have_count(0)
+
+    # Whoever closes the outline does not want the answer any more.
+    dialog = page.locator("dialog[open]")
+    held = hold(page, "**/variable/")
+    insert = panel.get_by_role("button", name="Insert variable into").first
+    insert.click()
+    page.clock.run_for(400)
+    expect(dialog.get_by_role("heading", name="Loading")).to_be_visible()
+    expect(skeleton).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    held.pop().abort()
+    insert.click()
+    page.clock.run_for(400)
+    expect(skeleton).to_have_count(1)
+    held.pop().continue_()
+    expect(dialog.get_by_role("radio").first).to_be_focused()
+    page.keyboard.press("Escape")
+
+    # What fails leaves no outline behind.
+    held = hold(page, "**/test/")
+    panel.get_by_role("button", name="Test send").click()
+    page.clock.run_for(400)
+    expect(skeleton).to_have_count(1)
+    held.pop().abort()
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".toast-error")).to_contain_text("cannot be reached")
+
+
+def test_a_long_count_says_so_after_three_seconds(page: Page) -> None:
+    hold(page, "**/publish/?count")
+    page.get_by_role("button", name="Publish").click()
+    review = page.locator("#dialog-wide")
+    slow = review.get_by_text("Still counting.")
+    expect(review).to_contain_text("Counting who would be reached…")
+
+    for milliseconds, skeleton, note in [(290, 0, 0), (310, 1, 0), (2_990, 1, 0), (3_010, 1, 1)]:
+        page.evaluate(AT, milliseconds)
+        expect(review.locator(".skeleton:visible")).to_have_count(skeleton)
+        expect(slow.locator("visible=true")).to_have_count(note)
