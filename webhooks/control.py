@@ -3,22 +3,22 @@
 All of it sets flags that senders read before each request; none of it takes a lease.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext_lazy as _
 
 from webhooks import tasks
 from webhooks.answers import MISCONFIGURED_IN_A_ROW
 from webhooks.choices import PlanState, WebhookState
-from webhooks.models import Message, Plan, Webhook, WebhookControl
+from webhooks.models import Chunk, Message, Plan, Webhook, WebhookControl
 from webhooks.signals import deliveries_settled
-from workspaces import audit, notices
+from workspaces import audit, notices, permissions
 
 if TYPE_CHECKING:
     from workspaces.models import User
@@ -52,6 +52,17 @@ _STOPPED: Final = {
     "gone": _(
         "The webhook “%(webhook)s” is disabled: the other system says that its URL is no longer "
         "in use. Ask its developers for the new one."
+    ),
+}
+# What whoever waits for a webhook reads when it no longer sends, whoever stopped it.
+_WAITS: Final = {
+    WebhookState.PAUSED: _(
+        "The webhook “%(webhook)s” is paused. People in its journeys wait until an administrator "
+        "resumes it."
+    ),
+    WebhookState.DISABLED: _(
+        "The webhook “%(webhook)s” is disabled. People in its journeys wait until an "
+        "administrator enables it."
     ),
 }
 
@@ -92,6 +103,8 @@ def register_notices() -> None:
     """Give the notices of this module their sentences; called when the app starts."""
     for reason, sentence in _STOPPED.items():
         notices.register(f"webhook_{reason}", sentence)
+    for state, sentence in _WAITS.items():
+        notices.register(f"webhook_{state}", sentence)
 
 
 # --- Webhooks -------------------------------------------------------------------------------------
@@ -99,15 +112,32 @@ def register_notices() -> None:
 
 def pause(*, webhook: Webhook, actor: "User | None", now: datetime, reason: str = "") -> bool:
     """Pause a webhook: its people wait; False when it was not active."""
-    return _change(
-        webhook, WebhookState.PAUSED, [WebhookState.ACTIVE], actor=actor, now=now, reason=reason
-    )
+    state, before = WebhookState.PAUSED, [WebhookState.ACTIVE]
+    return _stop(webhook, state, before, actor=actor, now=now, reason=reason)
 
 
 def disable(*, webhook: Webhook, actor: "User | None", now: datetime, reason: str = "") -> bool:
     """Disable a webhook: nothing is sent, and it is not offered for new steps."""
-    states = [WebhookState.ACTIVE, WebhookState.PAUSED]
-    return _change(webhook, WebhookState.DISABLED, states, actor=actor, now=now, reason=reason)
+    before = [WebhookState.ACTIVE, WebhookState.PAUSED]
+    return _stop(webhook, WebhookState.DISABLED, before, actor=actor, now=now, reason=reason)
+
+
+@transaction.atomic
+def _stop(
+    webhook: Webhook,
+    state: WebhookState,
+    before: Sequence[WebhookState],
+    *,
+    actor: "User | None",
+    now: datetime,
+    reason: str,
+) -> bool:
+    if not _change(webhook, state, before, actor=actor, now=now, reason=reason):
+        return False
+    administrators = set(permissions.administrators_of(webhook.workspace))
+    _tell(webhook, state, to=administrators - {actor}, url=_page_of(webhook))
+    _tell_who_waits(webhook, state, besides=administrators | {actor})
+    return True
 
 
 @transaction.atomic
@@ -126,7 +156,7 @@ def resume(*, webhook: Webhook, actor: "User | None", now: datetime) -> bool:
 
 @transaction.atomic
 def stop_by_engine(webhook_id: int, *, state: WebhookState, reason: str, now: datetime) -> bool:
-    """Pause or disable a webhook for what its answers say, and tell its administrators; once."""
+    """Pause or disable a webhook for what its answers say, and tell who has to know; once."""
     webhook = Webhook.objects.select_related("workspace").get(pk=webhook_id)
     if not _change(webhook, state, [WebhookState.ACTIVE], actor=None, now=now, reason=reason):
         return False
@@ -134,10 +164,40 @@ def stop_by_engine(webhook_id: int, *, state: WebhookState, reason: str, now: da
         workspace=webhook.workspace,
         kind=f"webhook_{reason}",
         params={"webhook": webhook.name, "count": MISCONFIGURED_IN_A_ROW},
-        url=f"/admin/webhooks/webhook/{webhook.pk}/change/",
+        url=_page_of(webhook),
         subject=f"webhook:{webhook.pk}",
     )
+    administrators = permissions.administrators_of(webhook.workspace)
+    _tell_who_waits(webhook, state, besides=set(administrators))
     return True
+
+
+def _tell_who_waits(
+    webhook: Webhook, state: WebhookState, *, besides: "Collection[User | None]"
+) -> None:
+    """Tell the members who are responsible for people that are still to be sent to."""
+    waiting = Chunk.objects.filter(plan=OuterRef("pk"), queued__gt=0)
+    plans = Plan.objects.filter(Exists(waiting), webhook=webhook, state=PlanState.ACTIVE)
+    responsible = {plan.responsible for plan in plans.select_related("responsible")}
+    to = {user for user in responsible if user is not None and user not in besides}
+    _tell(webhook, state, to=to, url=webhook.workspace.get_absolute_url())
+
+
+def _tell(
+    webhook: Webhook, state: WebhookState, *, to: "Collection[User | None]", url: str
+) -> None:
+    notices.tell(
+        workspace=webhook.workspace,
+        kind=f"webhook_{state}",
+        params={"webhook": webhook.name},
+        url=url,
+        to=[user for user in to if user],
+        subject=f"webhook:{webhook.pk}",
+    )
+
+
+def _page_of(webhook: Webhook) -> str:
+    return f"/admin/webhooks/webhook/{webhook.pk}/change/"
 
 
 def note_misconfigured(webhook_id: int, *, run: int, is_continued: bool, pause_at: int) -> bool:

@@ -8,13 +8,25 @@ from django.db import connection, transaction
 from django.db.utils import IntegrityError
 from django.utils import timezone
 
+from tests.webhooks.factories import make_administrator, make_member
 from tests.webhooks.scene import Scene, make_scene
-from webhooks import claiming, control, lanes, outbox, partitions, progress, rates, rows, states
-from webhooks.choices import StateByte
+from webhooks import (
+    claiming,
+    control,
+    lanes,
+    outbox,
+    partitions,
+    plans,
+    progress,
+    rates,
+    rows,
+    states,
+)
+from webhooks.choices import StateByte, WebhookState
 from webhooks.models import Chunk, Plan, WebhookControl
 from webhooks.outbox import NewChunk
 from webhooks.partitions import NoPartition
-from workspaces.models import AuditEntry
+from workspaces.models import AuditEntry, Notice, User
 
 pytestmark = pytest.mark.django_db
 
@@ -191,6 +203,41 @@ def test_a_webhook_is_paused_and_resumed_once(scene: Scene) -> None:
     assert control.read_flags([scene.plan.pk])[scene.plan.pk].may_send
     told = AuditEntry.objects.filter(action__in=["webhook.paused", "webhook.active"])
     assert told.count() == 2
+
+
+def test_who_has_to_know_is_told_that_a_webhook_no_longer_sends(scene: Scene) -> None:
+    other = make_administrator(scene.workspace)
+    marketer = make_member(scene.workspace)
+    idle = make_member(scene.workspace)
+    scene.submit()
+    Plan.objects.update(responsible=marketer)
+    plans.create(
+        revision=scene.webhook.revisions.get(),
+        run_id=1,
+        step_key=str(uuid.uuid4()),
+        definition=scene.plan.definition,
+        labels={},
+        responsible=idle,
+    )
+
+    def told() -> set[tuple[str, User]]:
+        found = set(Notice.objects.values_list("kind", "user"))
+        Notice.objects.all().delete()
+        return {(kind, User.objects.get(pk=pk)) for kind, pk in found}
+
+    control.pause(webhook=scene.webhook, actor=scene.member, now=timezone.now())
+    assert told() == {("webhook_paused", other), ("webhook_paused", marketer)}
+    control.disable(webhook=scene.webhook, actor=other, now=timezone.now())
+    assert told() == {("webhook_disabled", scene.member), ("webhook_disabled", marketer)}
+    control.resume(webhook=scene.webhook, actor=other, now=timezone.now())
+    control.stop_by_engine(
+        scene.webhook.pk, state=WebhookState.PAUSED, reason="egress", now=timezone.now()
+    )
+    assert told() == {
+        ("webhook_egress", scene.member),
+        ("webhook_egress", other),
+        ("webhook_paused", marketer),
+    }
 
 
 def test_a_cancelled_plan_is_not_paused_or_resumed(scene: Scene) -> None:
