@@ -1,6 +1,7 @@
 """An audience of rules in a real browser: built by keyboard, counted while it is typed."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from identity.choices import TagType
@@ -171,6 +172,26 @@ def test_refused_rules_stay_and_are_asked_about(page: Page, workspace: Workspace
 
     assert asked == ["beforeunload"]
     assert not Audience.objects.exists()
+
+
+def test_a_file_may_take_longer_to_arrive_than_other_requests(
+    page: Page, workspace: Workspace, tmp_path: Path
+) -> None:
+    audience = make_audience(workspace, name="Spring")
+    file = tmp_path / "people.csv"
+    file.write_text("MOBILE\n13800000001\n")
+
+    def late(route: Route) -> None:
+        time.sleep(0.6)
+        route.continue_()
+
+    page.goto(f"/w/{workspace.slug}/audiences/{audience.pk}/upload/")
+    page.route("**/look/", late)
+    page.evaluate("htmx.config.timeout = 200")
+
+    page.locator("#id_file").set_input_files(file)
+
+    expect(page.locator("#look").get_by_role("cell", name="13800000001")).to_be_visible()
 
 
 def test_a_file_is_looked_into_before_it_is_imported(
