@@ -154,8 +154,7 @@ def _moment(raw: str) -> datetime | None:
 
 def shown(chosen: Filter) -> dict[str, Any]:
     """Return the lists of ``journeys/_deliveries_filter.html``, and what is chosen as chips."""
-    return {
-        "chosen": chosen,
+    lists = {
         "journeys": _journeys(chosen),
         "runs": _runs(chosen),
         "steps": _steps(chosen),
@@ -164,10 +163,36 @@ def shown(chosen: Filter) -> dict[str, Any]:
             Option(state, label, chosen.state == state) for state, label in DeliveryState.choices
         ],
         "reasons": _reasons(chosen),
+    }
+    return {
+        **lists,
+        "chosen": chosen,
+        "named": _named(chosen, lists),
         "since": _typed(chosen.since),
         "until": _typed(chosen.until),
         "is_filtered": chosen != Filter(chosen.workspace),
     }
+
+
+def _named(chosen: Filter, lists: dict[str, list[Option]]) -> str:
+    """Return what the filter asks for, in the words of its lists."""
+    # A list of one leaves nothing to choose, and is not drawn.
+    can_be_one = {"journeys", "webhooks", "states", "reasons"}
+    labels = [
+        str(option.label)
+        for name, options in lists.items()
+        if len(options) > 1 or name in can_be_one
+        for option in options
+        if option.chosen
+    ]
+    now = timezone.now()
+    if chosen.since:
+        since = words.moment(chosen.since, chosen.workspace, now=now)
+        labels.append(_("From %(since)s") % {"since": since})
+    if chosen.until:
+        until = words.moment(chosen.until, chosen.workspace, now=now)
+        labels.append(_("Before %(until)s") % {"until": until})
+    return " · ".join(labels)
 
 
 def _typed(at: datetime | None) -> str:

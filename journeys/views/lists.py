@@ -40,12 +40,14 @@ def journey_list(request: WorkspaceRequest) -> HttpResponse:
     page = Paginator(listing.page_of(found, state=state, sort=sort), PAGE_SIZE).get_page(
         request.GET.get("page")
     )
+    segments = _segments(totals, state)
     shown = {
         "rows": listing.rows(list(page), workspace=request.workspace, now=timezone.now()),
         "page": page,
-        "segments": _segments(totals, state),
+        "segments": segments,
         "words": words,
         "state": state,
+        "state_label": next((each["label"] for each in segments[1:] if each["current"]), ""),
         "sort": sort,
         "is_first_use": not totals and not words,
         "steps": _first_steps(request),

@@ -190,6 +190,8 @@ def test_an_id_is_posted_and_never_stands_in_an_address(
     assert [row["event"].event_id for row in found] == ["e-1"]
     nobody = administrator.post(url(scene), {"id": "13900000009"}, follow=True)
     assert "No event of this person" in nobody.content.decode()
+    narrowed = administrator.get(url(scene), {"person": "0", "type": "purchase"})
+    assert "No “Purchase” of this person" in narrowed.content.decode()
 
 
 def test_the_events_of_a_merged_person_are_the_survivors(

@@ -114,9 +114,13 @@ def test_a_filter_that_finds_nothing_is_named_and_cleared(member: Client, scene:
     make_named(scene, "Spring coupons")
 
     shown = member.get(of(scene), {"q": "<b>"}).content.decode()
+    of_state = member.get(of(scene), {"state": "paused"}).content.decode()
+    of_both = member.get(of(scene), {"state": "paused", "q": "Spring"}).content.decode()
 
     assert "No journey has “&lt;b&gt;” in its name" in shown
     assert "Clear the filter" in shown
+    assert "No journey has the state “Paused”" in of_state
+    assert "No journey with the state “Paused” has “Spring” in its name" in of_both
 
 
 @pytest.mark.parametrize(
