@@ -1,12 +1,14 @@
 """Rules as one statement, and what is wrong with rules as sentences."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +181,29 @@ def test_events_count_within_their_days_and_with_their_attributes(
     assert people(workspace, {**rule, "times": 3, "days": 60}) == {"Ann"}
     assert people(workspace, {**rule, "where": [fifty]}) == {"Ann"}
     assert people(workspace, {**rule, "times": 2, "operator": "less_than"}) == {"Bob"}
+
+
+def test_a_nested_tree_is_one_statement_over_people(
+    workspace: Workspace, ann: Profile, bob: Profile
+) -> None:
+    make_identifier(
+        bob, workspace.id_types.get(), "13800000001", source=make_data_source(workspace, "shop")
+    )
+    make_event(ann, workspace.event_types.get(), occurred_at=NOW, attributes={"amount": 60})
+    bought = {"event": "purchase", "operator": "at_least", "times": 1, "days": 30}
+    branches = [
+        {"match": "all", "conditions": [tag("city", "equals", "Bath"), bought]},
+        {"match": "all", "conditions": [{"id_type": "MOBILE", "operator": "has"}]},
+    ]
+    rules = {"match": "all", "conditions": [{"match": "any", "conditions": branches}]}
+    audience_rules.validate(workspace, rules)
+    audience = make_audience(workspace, rules=rules)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert audience_rules.sample(audience, size=10, now=NOW) == [ann.qaid, bob.qaid]
+
+    over_people = re.compile(r"identity_(profile|identifier|event)\b")
+    assert sum(bool(over_people.search(query["sql"])) for query in asked) == 1
 
 
 @pytest.mark.usefixtures("ann")

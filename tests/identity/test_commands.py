@@ -4,6 +4,10 @@ import csv
 import gzip
 import io
 import json
+import os
+import pty
+import select
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +88,32 @@ def test_the_figures_come_as_json(crm: DataSource, tmp_path: Path) -> None:
     assert figures["dry_run"] is True
     assert figures["reasons"] == {}
     assert not Profile.objects.exists()
+
+
+def test_a_terminal_shows_how_far_the_file_is_and_a_log_shows_nothing(
+    crm: DataSource,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "members.csv"
+    file.write_text("ONEID\nA1\nA2\n")
+
+    run("import_identifiers", file)
+    log = capfd.readouterr().err
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", terminal)
+        run("import_identifiers", file)
+        terminal.flush()
+        is_there, _, _ = select.select([ours], [], [], 2)
+        shown = os.read(ours, 10_000).decode() if is_there else ""
+    os.close(ours)
+
+    assert log == ""
+    assert "100%|" in shown
+    assert "lines=2" in shown
 
 
 def test_standard_input_is_read(crm: DataSource, monkeypatch: pytest.MonkeyPatch) -> None:

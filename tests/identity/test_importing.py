@@ -403,6 +403,21 @@ def test_tags_are_typed_and_empty_cells_say_nothing(tagged: DataSource) -> None:
     }
 
 
+def test_the_same_tags_twice_change_nothing(tagged: DataSource) -> None:
+    text = "ONEID,name,cities,time\nA1,Ann,Bath;York,2026-11-20\nA2,Bob,,\n"
+    tags(tagged, text)
+    before = list(Profile.objects.values("pk", "tags", "tag_times").order_by("pk"))
+
+    report = tags(tagged, text)
+
+    assert list(Profile.objects.values("pk", "tags", "tag_times").order_by("pk")) == before
+    assert [each["tags"] for each in before] == [
+        {"name": "Ann", "cities": ["Bath", "York"]},
+        {"name": "Bob"},
+    ]
+    assert (report.accepted, report.rejected, report.new_people) == (2, 0, 0)
+
+
 def test_the_later_time_wins_whatever_comes_first(tagged: DataSource) -> None:
     tags(tagged, "ONEID,name,orders,time\nA1,late,,2026-11-20\n")
 
@@ -456,6 +471,28 @@ def test_a_list_takes_known_people_once_and_names_the_others(crm: DataSource) ->
     assert (report.accepted, report.repeated) == (2, 1)
     assert Profile.objects.count() == 2
     assert Audience.objects.get().updated_at == NOW
+
+
+def test_the_same_list_twice_changes_nothing(crm: DataSource) -> None:
+    audience = make_audience(crm.workspace)
+
+    def bring() -> ImportReport:
+        return importing.import_audience(
+            audience=audience,
+            source=crm,
+            table=table("MOBILE\n13800000001\n13800000002\n"),
+            now=NOW,
+            create_people=True,
+        )
+
+    first = bring()
+    before = list(AudienceMember.objects.values().order_by("profile"))
+    second = bring()
+
+    assert list(AudienceMember.objects.values().order_by("profile")) == before
+    assert len(before) == Profile.objects.count() == 2
+    assert (first.new_people, first.repeated) == (2, 0)
+    assert (second.new_people, second.repeated) == (0, 2)
 
 
 def test_a_list_can_be_replaced_and_can_make_people(crm: DataSource) -> None:

@@ -252,6 +252,22 @@ def test_the_api_answers_each_event(workspace: Workspace, secret: str) -> None:
     assert Event.objects.get().workspace_id == workspace.pk
 
 
+def test_a_call_takes_a_thousand_events_and_answers_each(workspace: Workspace, secret: str) -> None:
+    now = timezone.now().isoformat()
+    sent = [
+        item(f"e{number}", occurred_at=now, ids={"ONEID": f"A{number % 10}"})
+        for number in range(1_000)
+    ]
+
+    answer = post(secret, {"events": sent}).json()
+
+    assert answer["accepted"] == 1_000
+    assert [(each["index"], each["id"]) for each in answer["results"]] == [
+        (number, f"e{number}") for number in range(1_000)
+    ]
+    assert Event.objects.count() == 1_000
+
+
 def test_names_that_mean_nothing_cost_next_to_nothing(workspace: Workspace) -> None:
     names = iter(range(600_000))
     own = [item(f"e{n}", **{f"x{next(names)}": "" for _ in range(200)}) for n in range(500)]
