@@ -184,6 +184,14 @@ class WebhookForm(PanelForm):
         return bool(self.coverage.people and not any(self.coverage.covered.values()))
 
     @property
+    def id_types_named(self) -> str:
+        """Return the codes of the ID types that can be sent, as “MOBILE, EMAIL or UNION_ID”."""
+        *others, last = [each.code for each in self.id_types]
+        if not others:
+            return last
+        return _("%(others)s or %(last)s") % {"others": ", ".join(others), "last": last}
+
+    @property
     def folded(self) -> str:
         """Return the reach ID and encryption as one sentence."""
         reach = self.context.id_types.get(self.chosen.reach_id_type or 0)

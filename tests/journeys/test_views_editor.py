@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import formats, timezone
 
-from identity.models import Profile
+from identity.models import Identifier, Profile
 from journeys import publishing, runner
 from journeys.choices import RunState
 from journeys.forms.webhook import field_name
@@ -93,6 +93,17 @@ def test_a_panel_saves_and_tells_the_page(scene: Scene) -> None:
     assert config["values"] == {"content": "Dear ${name} Hello"}
     assert (config["id_type"], config["reach_id_type"]) == (scene.mobile.pk, scene.email.pk)
     assert config["encryption"] == "sha256"
+
+
+def test_an_audience_that_no_id_type_reaches_is_told_which_it_lacks(scene: Scene) -> None:
+    webhook = make_webhook(scene.workspace, id_types=[scene.mobile, scene.email])
+    grant(scene.member, webhook)
+    journey = scene.journey(steps=[scene.config(webhook=webhook.pk, values={}, variables={})])
+    Identifier.objects.all().delete()
+
+    page = client_of(scene.member).get(url(journey, "panel", step_of(journey))).content.decode()
+
+    assert "No one in this audience has MOBILE or EMAIL." in page
 
 
 def test_each_parameter_is_asked_in_a_field_of_its_type_and_a_constant_in_none(
