@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from contextvars import copy_context
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from identity import staging
@@ -179,11 +179,12 @@ def _prepared(importer: Importer, table: Table, size: int) -> Iterator[_Prepared
 
 def _ahead(source: Iterator[_Prepared]) -> Iterator[_Prepared]:
     """Prepare the next chunk in a thread while the database works on this one."""
-    # A context of its own keeps the language of the reasons.
-    context = copy_context()
+    # Django keeps the language by thread: a context taken along does not hold it.
+    language = translation.get_language()
 
     def step() -> _Prepared | None:
-        return context.run(lambda: next(source, None))
+        with translation.override(language):
+            return next(source, None)
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         following = thread.submit(step)
