@@ -67,7 +67,7 @@ RUN_AXE: Final = """
 ))
 """
 SETTLED: Final = """
-() => !document.querySelector(".htmx-request, [aria-busy=true]")
+() => !document.querySelector(".htmx-request, [aria-busy=true], #swagger-ui:not(:has(.opblock))")
   && document.fonts.ready.then(() => true)
 """
 TOO_WIDE: Final = "() => document.documentElement.scrollWidth > innerWidth"
@@ -109,8 +109,9 @@ BROKEN_RULES: Final = """() => {
   if (document.documentElement.scrollWidth > innerWidth) broken.push("scrolls sideways");
   return broken;
 }"""
-# Swagger's own page, for developers: English, and its contrasts and headings are not ours.
+# Swagger draws this page, for developers: English, and in its own markup it breaks these rules.
 SWAGGER: Final = "api_docs"
+SWAGGERS: Final = ("color-contrast: ", "heading-order: ", "nested-interactive: ", "region: ")
 
 
 class Walk:
@@ -201,8 +202,10 @@ class Walk:
             page.set_viewport_size({"width": look.width, "height": HEIGHTS[look.width]})
             keep(page, f"{row.title}_{look.width}_{look.scheme}_{self.shop.language}")
             name = f"{look.width} {look.scheme}: "
-            if look.options and row.name != SWAGGER:
-                found |= {name + each for each in page.evaluate(RUN_AXE, look.options)}
+            theirs = SWAGGERS if row.name == SWAGGER else ()
+            if look.options:
+                broken: list[str] = page.evaluate(RUN_AXE, look.options)
+                found |= {name + each for each in broken if not each.startswith(theirs)}
             if page.evaluate(TOO_WIDE):
                 found.add(f"{name}scrolls sideways")
             for script in self.also:
