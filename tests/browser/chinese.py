@@ -19,7 +19,10 @@ ALLOWED: Final = frozenset(
     )
 )
 # Codes and addresses; an ID may be broken where its first part ends.
-FORMAL: Final = r"import_audience|(?:key|dlv|msg)_\s*\S+|\$?\{[^}]*\}|\S+@\S+|https?://\S+|x-qa-\S*"
+FORMAL: Final = (
+    r"import_audience|(?:key|dlv|msg)_\s*\S+|\$[A-Z_]+|\$?\{[^}]*\}"
+    r"|\S+@\S+|https?://\S+|x-qa-\S*"
+)
 # The text that can be seen, and the names that are spoken instead of one.
 READ: Final = """
 () => {

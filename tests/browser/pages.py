@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,16 +26,23 @@ ADMINISTRATOR: Final = "administrator"
 
 @dataclass(frozen=True)
 class Step:
-    """One click on what leads on, after the fields were filled."""
+    """One click on what leads on, after the fields were filled and somebody else did something.
+
+    A field for a file is given what stands in the file.
+    """
 
     click: str
     fields: tuple[tuple[str, str], ...] = ()
     seen: str = "dialog[open], aside.panel"
+    meanwhile: Callable[[Shop], object] | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One address as one visitor sees it; ``on`` names the page that shows it as its part."""
+    """One address as one visitor sees it; ``on`` names the page that shows it as its part.
+
+    ``before`` changes the shop for this row and those after it.
+    """
 
     name: str
     arguments: tuple[str, ...] = ()
@@ -45,6 +52,7 @@ class Row:
     steps: tuple[Step, ...] = ()
     status: int = 200
     as_: str = ""
+    before: Callable[[Shop], object] | None = None
 
     @property
     def title(self) -> str:

@@ -3,6 +3,8 @@
 **A new address needs a row** in ``pages.py``.
 """
 
+from typing import Final
+
 import pytest
 from allauth.core.internal.ratelimit import handler429
 from django.contrib.auth.models import AnonymousUser
@@ -15,12 +17,19 @@ from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
 from qa_webhook.errors import server_error
-from tests.browser.pages import CONSOLE, NO_PAGE, SET_UP, of_models
+from tests.browser.pages import CONSOLE, NO_PAGE, SET_UP, Row, of_models
 from tests.browser.shop import Shop
+from tests.browser.states import STATES
 from tests.browser.walk import Walk
 from tests.test_permissions import _names, _pages_of_models
 from workspaces.choices import Language
 
+PARTS: Final[dict[str, tuple[Row, ...]]] = {
+    "console": CONSOLE,
+    "states": STATES,
+    "records": (),
+    "set_up": SET_UP,
+}
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -37,7 +46,7 @@ def _errors(language: str) -> dict[str, HttpResponse]:
 
 
 @pytest.mark.parametrize("shop", [Language.ENGLISH, Language.CHINESE], indirect=True)
-@pytest.mark.parametrize("part", ["console", "records", "set_up"])
+@pytest.mark.parametrize("part", list(PARTS))
 def test_every_page_in_every_look(
     browser: Browser, live_server: LiveServer, shop: Shop, part: str
 ) -> None:
@@ -46,7 +55,7 @@ def test_every_page_in_every_look(
         for row, address in of_models(shop):
             walk.look_at(row, address)
     else:
-        for row in CONSOLE if part == "console" else SET_UP:
+        for row in PARTS[part]:
             walk.look_at(row)
     if part == "console":
         for title, answer in _errors(shop.language).items():

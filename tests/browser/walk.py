@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from playwright.sync_api import TimeoutError as TookTooLong
 
 from tests.browser.chinese import foreign_words
-from tests.browser.pages import ASKS, PARTLY_ENGLISH, Row, key_of
+from tests.browser.pages import ASKS, PARTLY_ENGLISH, Row, Step, key_of
 from tests.browser.shop import CODES, Shop
 from tests.factories import PASSWORD, make_user
 from tests.workspaces.test_second_step import log_in, turn_on
@@ -143,6 +143,8 @@ class Walk:
 
     def look_at(self, row: Row, address: str = "") -> None:
         """Open the page, do its steps, and look at it in every way."""
+        if row.before:
+            row.before(self.shop)
         page = self.page_of(row.visitor)
         self._said.clear()
         answer = page.goto((address or self.address_of(row.on or row.name, row)) + row.query)
@@ -155,7 +157,7 @@ class Walk:
             return
         try:
             for step in row.steps:
-                self._do(page, step.click, step.fields, row)
+                self._do(page, step, row)
                 page.locator(step.seen).first.wait_for()
             self._look(page, row)
         except TookTooLong as error:
@@ -182,9 +184,17 @@ class Walk:
                 continue
         raise AssertionError(f"No address for {name}.")
 
-    def _do(self, page: Page, click: str, fields: tuple[tuple[str, str], ...], row: Row) -> None:
-        for selector, value in fields:
-            page.locator(selector).fill(value)
+    def _do(self, page: Page, step: Step, row: Row) -> None:
+        for selector, value in step.fields:
+            field = page.locator(selector)
+            if selector.endswith("[type=file]"):
+                content = value.encode()
+                field.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": content})
+            else:
+                field.fill(value)
+        if step.meanwhile:
+            step.meanwhile(self.shop)
+        click = step.click
         if click.startswith("@"):
             click = ASKS.format(self.address_of(click.removeprefix("@"), row))
         page.locator(click).first.click()

@@ -1,0 +1,314 @@
+"""The states that a page or fragment comes into when others act, fields are wrong, things are big.
+
+What happens in the shop for a row stays for the rows after it.
+"""
+
+from typing import Any, Final
+
+from django.utils import timezone
+
+from identity.models import Audience
+from journeys import drafts, ending
+from journeys.components.audience import AudienceConfig
+from journeys.components.event import EventConfig
+from journeys.definition import Document
+from journeys.definition import Step as DrawnStep
+from journeys.models import Journey, Run
+from tests.browser.pages import PANEL, TEST, Row, Step, asking, page, part
+from tests.browser.shop import Shop
+from tests.identity.factories import make_audience, make_event_type
+from tests.journeys.factories import take_point
+from webhooks import control, registering
+from webhooks.choices import ParameterType
+from webhooks.models import Parameter
+
+NAME_LENGTH: Final = 200
+PARAMETERS: Final = 50
+
+
+def _draft(shop: Shop, name: str) -> tuple[Journey, Document]:
+    journey = Journey.objects.select_related("workspace").get(pk=shop.values[name])
+    return journey, Document.from_json(journey.draft)
+
+
+def _save(shop: Shop, name: str, step: DrawnStep, config: Any = None, *, called: str = "") -> None:
+    journey, _document = _draft(shop, name)
+    drafts.save_step(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=shop.scene.member,
+        key=step.key,
+        name=called or step.name,
+        config=step.config if config is None else config,
+        now=timezone.now(),
+    )
+
+
+def _save_start(shop: Shop, name: str, config: Any) -> None:
+    start = _draft(shop, name)[1].start
+    assert start is not None
+    _save(shop, name, start, config.to_json())
+
+
+def changes_the_step(shop: Shop) -> None:
+    _save(
+        shop,
+        "draft",
+        _draft(shop, "draft")[1].steps[0],
+        called=shop.word("Send the coupon again"),
+    )
+
+
+def deletes_the_step(shop: Shop) -> None:
+    journey, document = _draft(shop, "finished")
+    drafts.delete_step(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=shop.scene.member,
+        key=document.steps[0].key,
+        now=timezone.now(),
+    )
+
+
+def changes_the_rules(shop: Shop) -> None:
+    Audience.objects.filter(pk=shop.values["rules"]).update(updated_at=timezone.now())
+
+
+def chooses_people_without_ids(shop: Shop) -> None:
+    name = shop.word("People without an ID")
+    nobody = make_audience(shop.scene.workspace, name=name, people=[shop.scene.person()])
+    _save_start(shop, "draft", AudienceConfig(audiences=(nobody.pk,)))
+
+
+def chooses_an_event_that_never_came(shop: Shop) -> None:
+    event_type = make_event_type(shop.scene.workspace, "signup", name=shop.word("Sign-up"))
+    _save_start(shop, "listening", EventConfig(event_type=event_type.pk))
+
+
+def has_a_paused_webhook(shop: Shop) -> None:
+    _save_start(shop, "draft", AudienceConfig(audiences=(shop.scene.audience.pk,)))
+    control.pause(webhook=shop.scene.webhook, actor=shop.administrator, now=timezone.now())
+
+
+def stops_sending(shop: Shop) -> None:
+    home = shop.scene.workspace
+    home.sending_stopped_at = timezone.now()
+    home.sending_stopped_reason = shop.word("Stock-taking")
+    home.save()
+
+
+def fails(shop: Shop) -> None:
+    run = Run.objects.select_related("journey").get(pk=shop.values["run"])
+    ending.fail(run, reason="fault", now=timezone.now())
+
+
+def loses_the_right(shop: Shop) -> None:
+    take_point(shop.scene)
+
+
+def is_full(shop: Shop) -> None:
+    """Give everything a name as long as names can be, and the webhook as many parameters."""
+    scene = shop.scene
+    long = (shop.word("Coupon for the holidays") + " ") * NAME_LENGTH
+    for thing in (
+        Journey.objects.get(pk=shop.values["draft"]),
+        Journey.objects.get(pk=shop.values["paused"]),
+        scene.audience,
+        scene.webhook,
+        scene.workspace,
+    ):
+        length = thing._meta.get_field("name").max_length or NAME_LENGTH
+        thing.name = long[:length].strip()
+        thing.save(update_fields=["name"])
+    _save(shop, "draft", _draft(shop, "draft")[1].steps[0], called=long[:NAME_LENGTH].strip())
+    scene.webhook.refresh_from_db()
+    for number in range(1, PARAMETERS):
+        Parameter.objects.create(
+            webhook=scene.webhook,
+            name=f"p_{number}",
+            display_name=long[:NAME_LENGTH].strip(),
+            type=list(ParameterType)[number % 4],
+            required=number % 2 == 0,
+            order=number,
+        )
+    registering.settle(webhook=scene.webhook, actor=None, now=timezone.now())
+
+
+_DRAFT: Final = ("slug", "draft")
+_DRAFT_STEP: Final = ("slug", "draft", "step")
+_OK: Final = "aside.panel [type=submit]"
+_NOTICE: Final = "aside.panel .notice[role=alert]"
+_NOBODY: Final = "main .notice:not(#offline)"
+_FILE: Final = "#upload [type=file]"
+_PEOPLE: Final = "MOBILE\n13800000001\n13800000001\nx\n"
+_FILLED: Final = "#dialog-wide [type=submit]"
+_PUBLISH: Final = asking("journeys:publish", seen=_FILLED)
+
+
+def panel(as_: str, *steps: Step, arguments: tuple[str, ...] = _DRAFT_STEP, **more: Any) -> Row:
+    return part("journeys:panel", "journeys:editor", arguments, *steps, as_=as_, **more)
+
+
+STATES: Final = (
+    # First use, no match, no permission, read-only.
+    page("journeys:deliveries", "new slug", visitor="starter", as_="deliveries_first_use"),
+    page("journeys:versions", *_DRAFT, as_="versions_none_yet"),
+    page("journeys:people", "slug", visitor="marketer", status=403, as_="people_no_permission"),
+    page("journeys:list", "slug", visitor="analyst", as_="journeys_list_read_only"),
+    page(
+        "journeys:people",
+        "slug",
+        steps=(Step("main form [type=submit]", (("main [name=id]", "0"),), _NOBODY),),
+        as_="people_nobody",
+    ),
+    part(
+        "journeys:person",
+        "journeys:run",
+        ("slug", "running", "run"),
+        Step(
+            "#person-title ~ form [type=submit]",
+            (("[name=id]", "0"),),
+            _NOBODY,
+        ),
+        as_="person_nobody",
+    ),
+    # What is wrong stands at its field.
+    part(
+        "journeys:create",
+        "journeys:list",
+        ("slug",),
+        asking("journeys:create"),
+        Step("#dialog [type=submit]", seen="#dialog .field-error"),
+        as_="create_wrong",
+    ),
+    panel(
+        "panel_wrong",
+        PANEL,
+        Step(_OK, seen="aside.panel .field-error"),
+        arguments=(
+            "slug",
+            "gaps",
+            "gaps step",
+        ),
+    ),
+    part(
+        "journeys:test_send",
+        "journeys:editor",
+        _DRAFT_STEP,
+        PANEL,
+        TEST,
+        Step(_FILLED, (("#dialog-wide [name=typed_id]", "x"),), "#dialog-wide .field-error"),
+        as_="test_wrong",
+    ),
+    part(
+        "journeys:publish",
+        "journeys:editor",
+        _DRAFT,
+        _PUBLISH,
+        Step(_FILLED, (("#id_number", "1"),), "#dialog-wide .field-error"),
+        as_="publish_wrong_number",
+    ),
+    page(
+        "journeys:audience_new",
+        "slug",
+        steps=(Step("#rules-form [type=submit]", seen="#rules-form .field-error"),),
+        as_="audience_new_wrong",
+    ),
+    page(
+        "journeys:audience_upload",
+        "slug",
+        "audience",
+        steps=(Step("#upload [type=submit]", seen="#upload .field-error"),),
+        as_="audience_upload_wrong",
+    ),
+    page(
+        "journeys:audience_upload",
+        "slug",
+        "audience",
+        steps=(Step("#look-title", ((_FILE, _PEOPLE),), "#look table"),),
+        as_="audience_upload_look",
+    ),
+    page(
+        "journeys:audience_upload",
+        "slug",
+        "audience",
+        steps=(Step("#upload [type=submit]", ((_FILE, _PEOPLE),), "#upload-result"),),
+        as_="audience_upload_report",
+    ),
+    # Two at once, and what is not saved.
+    panel(
+        "panel_unsaved",
+        PANEL,
+        Step("aside.panel .panel-close", (("#id_name", "Welcome"),), "#confirm[open]"),
+    ),
+    panel(
+        "panel_conflict",
+        PANEL,
+        Step(_OK, (("#id_name", "Welcome"),), _NOTICE, meanwhile=changes_the_step),
+    ),
+    panel(
+        "panel_gone",
+        PANEL,
+        Step(_OK, (("#id_name", "Welcome"),), _NOTICE, meanwhile=deletes_the_step),
+        arguments=("slug", "finished", "finished step"),
+    ),
+    page(
+        "journeys:audience",
+        "slug",
+        "rules",
+        steps=(Step("#rules-form [type=submit]", seen=".form-error", meanwhile=changes_the_rules),),
+        as_="audience_conflict",
+    ),
+    # Nobody to send to, no event, nothing sent.
+    panel("panel_no_usable_id", PANEL, before=chooses_people_without_ids),
+    part(
+        "journeys:publish",
+        "journeys:editor",
+        _DRAFT,
+        asking(
+            "journeys:publish",
+            seen="#review-gaps",
+        ),
+        as_="publish_nobody",
+    ),
+    panel(
+        "panel_no_event_yet",
+        PANEL,
+        arguments=("slug", "listening", "listening start"),
+        before=chooses_an_event_that_never_came,
+    ),
+    page("journeys:run", "slug", "running", "run", before=fails, as_="run_failed"),
+    part(
+        "journeys:publish",
+        "journeys:editor",
+        _DRAFT,
+        _PUBLISH,
+        before=has_a_paused_webhook,
+        as_="publish_webhook_paused",
+    ),
+    page("journeys:list", "slug", before=stops_sending, as_="sending_stopped"),
+    # Full.
+    page("journeys:list", "slug", before=is_full, as_="journeys_list_full"),
+    page("journeys:editor", *_DRAFT, as_="editor_full"),
+    panel("panel_full", PANEL),
+    part(
+        "journeys:publish",
+        "journeys:editor",
+        _DRAFT,
+        asking(
+            "journeys:publish",
+            seen="#review-gaps",
+        ),
+        as_="publish_full",
+    ),
+    page("journeys:run", "slug", "paused", "paused run", as_="run_full"),
+    page("journeys:audiences", "slug", as_="audiences_full"),
+    page("journeys:deliveries", "slug", as_="deliveries_full"),
+    # The right is lost while the panel is open.
+    panel(
+        "panel_right_lost",
+        PANEL,
+        Step(_OK, (("#id_name", "Welcome"),), _NOTICE, meanwhile=loses_the_right),
+        visitor="marketer",
+    ),
+)
