@@ -181,7 +181,8 @@ class WebhookForm(PanelForm):
 
     @property
     def is_nobody_covered(self) -> bool:
-        return bool(self.coverage.people and not any(self.coverage.covered.values()))
+        covered = self.coverage.covered
+        return bool(self.coverage.people and covered and not any(covered.values()))
 
     @property
     def id_types_named(self) -> str:
