@@ -17,8 +17,9 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
+from journeys.components.webhook import WebhookConfig
 from journeys.models import Journey
-from tests.journeys.factories import Scene, grant, make_scene
+from tests.journeys.factories import NICKNAME, Scene, grant, make_scene
 from tests.webhooks.factories import make_webhook
 from webhooks import keys
 from webhooks.choices import ParameterType
@@ -224,7 +225,11 @@ def test_the_first_example_reads_as_in_the_original(
     page.get_by_role("button", name="Test send").click()
     test = page.get_by_role("dialog", name="Test send")
     test.get_by_label("Test ID").fill("13800000001")
-    test.get_by_role("button", name="OK", exact=True).click()
+    # A second click sends nothing twice.
+    label = test.get_by_role("button", name="OK", exact=True).evaluate(
+        "ok => { ok.click(); const label = ok.textContent; ok.click(); return label; }"
+    )
+    assert label == "Sending…"
     expect(test.get_by_text("accepted the test")).to_be_visible()
 
     (entry,) = receiver.entries("/coupons")
@@ -301,3 +306,51 @@ def test_a_cancelled_test_send_is_not_sent(
     answer = client.post(late.url, late.post_data, "application/x-www-form-urlencoded")
     assert answer.status_code == 422
     assert receiver.entries("/coupons") == []
+
+
+def test_text_and_variables_survive_undo_esc_and_a_refused_save(
+    page: Page, scene: Scene, webhook: Webhook
+) -> None:
+    values = {FIRST: "Dear ${name} Hello"}
+    config = scene.config(webhook=webhook.pk, values=values, variables={FIRST: (NICKNAME,)})
+    journey = scene.journey(steps=[config])
+    page.goto(editor_url(scene, journey))
+    page.locator(".canvas-graph .node-main").filter(has_text="Step 1").click()
+    content = page.get_by_label("Content", exact=True)
+    chip = page.locator(".chips .chip")
+    expect(chip).to_contain_text("${name}")
+
+    # Esc leads back to the same cursor.
+    content.evaluate("box => { box.focus(); box.setSelectionRange(4, 4); }")
+    page.get_by_role("button", name="Insert variable into Content").click()
+    expect(page.get_by_role("dialog", name="Insert variable")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(content).to_be_focused()
+    assert content.evaluate("box => box.selectionStart") == 4
+
+    # With its last place the variable goes, and comes back with it.
+    content.evaluate("box => box.setSelectionRange(5, 12)")
+    page.keyboard.press("Delete")
+    expect(content).to_have_value("Dear  Hello")
+    expect(chip).to_be_hidden()
+    page.keyboard.press("Control+z")
+    expect(content).to_have_value("Dear ${name} Hello")
+    expect(chip).to_be_visible()
+
+    # A refused save keeps what was typed, and it still counts as changed.
+    content.press("End")
+    page.keyboard.type(" ${x}")
+    page.get_by_role("button", name="OK", exact=True).click()
+    expect(content).to_be_focused()
+    expect(page.get_by_text("“x” is not a variable here.")).to_be_visible()
+    expect(content).to_have_value("Dear ${name} Hello ${x}")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Keep editing").click()
+    content.fill("Dear ${name} Goodbye")
+    page.get_by_role("button", name="OK", exact=True).click()
+    expect(page.locator("aside.panel")).to_have_count(0)
+
+    journey.refresh_from_db()
+    kept = WebhookConfig.from_json(journey.draft["steps"][0]["config"])
+    assert kept.values[FIRST] == "Dear ${name} Goodbye"
+    assert kept.variables[FIRST] == (NICKNAME,)
