@@ -1,7 +1,7 @@
 """The console for whoever enlarges it, wants nothing to move, uses the keyboard or a thumb."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -75,7 +75,7 @@ def _open(walk: Walk, row: Row, *, width: int, height: int) -> Page:
     opened.set_viewport_size({"width": width, "height": height})
     opened.goto(walk.address_of(row.on or row.name, row))
     for step in row.steps:
-        walk._do(opened, step, row)
+        walk.do(opened, step, row)
         opened.locator(step.seen).first.wait_for()
     opened.wait_for_function(SETTLED)
     return opened
@@ -109,7 +109,7 @@ def test_tab_goes_from_the_skip_link_through_the_page_and_is_always_seen(
     walk: Walk, row: Row
 ) -> None:
     opened = _open(walk, row, width=1280, height=800)
-    stops = []
+    stops: list[dict[str, Any]] = []
     while len(stops) < 80:
         opened.keyboard.press("Tab")
         if (place := opened.evaluate(PLACE)) is None:

@@ -1,7 +1,7 @@
 """One browser that opens page after page and says what is wrong with them; see ``pages.py``.
 
-GALLERY=<folder> keeps a picture of each page in each look, SCREENSHOTS=docs/images those of the
-documentation.
+GALLERY=<folder> keeps a picture of each page in each look, and has axe read all of them;
+SCREENSHOTS=docs/images keeps those of the documentation.
 """
 
 import os
@@ -39,7 +39,7 @@ class Look(NamedTuple):
 EVERYTHING: Final = {"resultTypes": ["violations"]}
 # What another theme can spoil.
 COLOURS: Final = {**EVERYTHING, "runOnly": ["color-contrast", "link-in-text-block"]}
-LOOKS: Final[dict[str, tuple[Look, ...]]] = {
+LOOKS: dict[str, tuple[Look, ...]] = {
     Language.ENGLISH: (
         Look(1280, "light", EVERYTHING),
         Look(1280, "dark", COLOURS),
@@ -53,6 +53,11 @@ LOOKS: Final[dict[str, tuple[Look, ...]]] = {
         Look(390, "light", EVERYTHING),
     ),
 }
+if GALLERY:  # Who keeps the pictures has the time to read every page in every look.
+    LOOKS = {
+        language: tuple(look._replace(options=EVERYTHING) for look in looks)
+        for language, looks in LOOKS.items()
+    }
 # The documentation's pictures.
 DOCUMENTED: Final = {
     "journeys_list_1280_light_en": "journeys",
@@ -157,7 +162,7 @@ class Walk:
             return
         try:
             for step in row.steps:
-                self._do(page, step, row)
+                self.do(page, step, row)
                 page.locator(step.seen).first.wait_for()
             self._look(page, row)
         except TookTooLong as error:
@@ -184,7 +189,7 @@ class Walk:
                 continue
         raise AssertionError(f"No address for {name}.")
 
-    def _do(self, page: Page, step: Step, row: Row) -> None:
+    def do(self, page: Page, step: Step, row: Row) -> None:
         for selector, value in step.fields:
             field = page.locator(selector)
             if selector.endswith("[type=file]"):
