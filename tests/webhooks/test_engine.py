@@ -9,13 +9,15 @@ from datetime import timedelta
 from hashlib import sha256
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from identity.models import Profile
 from tests.identity.factories import make_identifier
 from tests.webhooks.factories import make_member
 from tests.webhooks.scene import OPTIONS, Scene, drain_until_quiet, make_scene
-from webhooks import control, granting, plans
+from webhooks import control, engine, granting, plans
 from webhooks.choices import Authentication, Encryption, StateByte
 from webhooks.engine import Sender
 from webhooks.models import (
@@ -206,6 +208,32 @@ def test_environment_parameters_and_own_headers_travel_as_headers(receiver: Rece
     assert entry.headers["authorization"] == "Bearer s3cret"
     assert entry.headers["x-qa-journey"] == "Welcome"
     assert entry.headers["x-qa-test"] == "false"
+
+
+def test_a_chunk_is_read_and_written_in_the_same_statements_for_few_and_many(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "HOUSEKEEPING_SECONDS", 60.0)
+
+    def statements(people: int) -> list[str]:
+        scene = make_scene(receiver.url("/in"), people=people)
+        scene.submit()
+        with CaptureQueriesContext(connection) as asked:
+            settled = scene.drain(
+                flush_people=people,
+                flush_seconds=60.0,
+                flags_seconds=60.0,
+                idle_seconds=60.0,
+                lease_seconds=60.0,
+            )
+        assert settled == people
+        return [query["sql"] for query in asked]
+
+    few, many = statements(20), statements(100)
+
+    assert len(few) == len(many)
+    assert sum("INSERT INTO webhooks_delivery" in sql for sql in many) == 1
+    assert sum("identity_identifier" in sql for sql in many) == 1
 
 
 # --- Planning -------------------------------------------------------------------------------------
