@@ -16,6 +16,7 @@ from django.utils import formats, timezone
 from identity.models import Identifier, Profile
 from journeys import publishing, runner
 from journeys.choices import RunState
+from journeys.components.webhook import WebhookConfig
 from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
 from tests.factories import make_member
@@ -105,6 +106,11 @@ def test_an_audience_that_no_id_type_reaches_is_told_which_it_lacks(scene: Scene
 
     assert "No one in this audience has MOBILE or EMAIL." in page
 
+    scene.workspace.id_types.update(in_mapping=False, enabled=False)
+    page = client_of(scene.member).get(url(journey, "panel", step_of(journey))).content.decode()
+    assert "The webhook takes no ID type that is in use." in page
+    assert "No one in this audience has" not in page
+
 
 def test_each_parameter_is_asked_in_a_field_of_its_type_and_a_constant_in_none(
     scene: Scene,
@@ -152,6 +158,23 @@ def test_each_id_type_stands_with_how_many_have_it(scene: Scene) -> None:
 
     rows = re.findall(r'choice-text">(\w+)</span>\s*<span class="choice-meta">(.*?)<', page)
     assert rows == [("Mobile", "2 of 3"), ("Email", "1 of 3")]
+
+
+def test_a_single_id_type_is_chosen_already_and_the_rest_of_it_is_one_sentence(
+    scene: Scene,
+) -> None:
+    webhook = make_webhook(scene.workspace, id_types=[scene.mobile])
+    grant(scene.member, webhook)
+    journey = scene.journey(steps=[WebhookConfig(webhook=webhook.pk).to_json()])
+    address = url(journey, "panel", step_of(journey))
+
+    page = client_of(scene.member).get(address).content.decode()
+
+    chosen = rf'<input type="radio" name="id_type" value="{scene.mobile.pk}" checked>\s*'
+    assert re.search(chosen + r'<span class="choice-text">\w+</span>\s*<span[^>]*>2 of 3<', page)
+    assert page.count('name="id_type"') == 1
+    assert re.search(r"</svg>\s*Reached by the same ID, not encrypted<span[^>]*>Change<", page)
+    assert '<details class="fold" open' not in page
 
 
 def test_a_failed_save_keeps_what_was_typed_and_says_why(scene: Scene) -> None:
