@@ -135,14 +135,19 @@ def settings(request: MemberRequest) -> HttpResponse:
 @require_GET
 @login_required
 def notice_list(request: MemberRequest) -> HttpResponse:
-    """What is behind the bell: a page, or the menu's content for htmx."""
+    """What is behind the bell: a page, or the menu's content for htmx.
+
+    Its times are those of the workspace in the header.
+    """
     told = list(notices.of(request.user)[:NOTICES_A_PAGE])
     context = {
         "notices": [{"notice": notice, "text": notices.text_of(notice)} for notice in told],
         "invitations": members.invitations_of(request.user),
     }
     name = "workspaces/_notices.html" if request.htmx else "workspaces/notices.html"
-    return render(request, name, context)
+    workspace = current.workspace(request)
+    with timezone.override(workspace.zone if workspace else None):
+        return render(request, name, context)
 
 
 @require_POST

@@ -33,6 +33,26 @@ def logged_in(user: User) -> Client:
     return client
 
 
+# -- The frame
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Asia/Shanghai", "Asia/Shanghai (UTC+8)"),
+        ("Asia/Kolkata", "Asia/Kolkata (UTC+5:30)"),
+        ("America/Caracas", "America/Caracas (UTC-4)"),
+        ("UTC", "UTC"),
+    ],
+)
+def test_every_page_names_the_zone_of_its_times(zone: str, said: str) -> None:
+    workspace = make_workspace(time_zone=zone)
+    client = logged_in(make_administrator(workspace))
+
+    for address in (f"/w/{workspace.slug}/journeys/", "/notices/"):
+        assert f"Times in {said}</footer>" in client.get(address).content.decode()
+
+
 # -- Log-in
 
 

@@ -1,6 +1,6 @@
 """Times as they stand on screens: short, in the reader's language and the workspace's zone."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
@@ -26,3 +26,15 @@ def day(value: datetime | None) -> str:
         return ""
     same_year = value.year == timezone.localdate().year
     return date_format(value, "MONTH_DAY_FORMAT" if same_year else "DATE_FORMAT")
+
+
+@register.simple_tag
+def zone() -> str:
+    """Return the zone in which the page shows its times: “Asia/Shanghai (UTC+8)”."""
+    name = timezone.get_current_timezone_name()
+    if name == "UTC":
+        return name
+    minutes = round((timezone.localtime().utcoffset() or timedelta()).total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    offset = f"{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}"
+    return _("%(zone)s (UTC%(offset)s)") % {"zone": name, "offset": offset}
