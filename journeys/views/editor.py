@@ -38,6 +38,7 @@ def editor(request: WorkspaceRequest, pk: int) -> HttpResponse:
     shown = {
         **page_context(request, journey),
         "marks": marks_of([journey]).get(journey.pk, []),
+        "may_find": may(request, Point.VIEW_DELIVERIES),
         "others": presence.beat(journey=journey, user=request.user, now=timezone.now()),
     }
     return render(request, "journeys/editor.html", shown)

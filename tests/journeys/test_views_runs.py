@@ -291,6 +291,22 @@ def test_resuming_needs_both_gates_and_names_the_missing_one(member: Client, sce
     assert run.journey.state == JourneyState.PAUSED
 
 
+def test_run_versions_and_a_person_are_found_from_the_drawing(member: Client, scene: Scene) -> None:
+    run = publish(scene)
+    its_page, versions = url("run", run.journey, run.pk), url("versions", run.journey)
+    editor = url("editor", run.journey)
+    other = Client()
+    other.force_login(make_member(scene.workspace, points=[Point.AUTOMATED_MARKETING]))
+
+    drawn, for_others = member.get(editor).content.decode(), other.get(editor).content.decode()
+
+    for address in (its_page, f"{its_page}#find-person", versions):
+        assert f'class="menu-item" href="{address}"' in drawn
+    assert 'id="find-person"' in member.get(its_page).content.decode()
+    assert "#find-person" not in for_others
+    assert f'class="menu-item" href="{versions}"' in for_others
+
+
 def test_a_stop_asks_what_becomes_of_those_inside(member: Client, scene: Scene) -> None:
     run = publish(scene)
     runner.sweep(now=timezone.now())
