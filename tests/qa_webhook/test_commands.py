@@ -46,6 +46,26 @@ def test_help_teaches(command: str) -> None:
     assert "usage:" in parser.format_help()
 
 
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("run", "exec {python} {root}/manage.py run --port 9"),
+        ("demo", "exec {python} {root}/manage.py demo --port 9"),
+        ("test", "cd {root} && exec {python} -m pytest --port 9"),
+        ("bench", "exec {python} {root}/manage.py bench pipeline --port 9"),
+        ("check", "cd {root} && BIN={root}/.venv/bin exec .ci/check"),
+    ],
+)
+def test_make_calls_the_command_from_any_directory(tmp_path: Path, target: str, line: str) -> None:
+    root = local.BASE_DIR
+    make = ["make", "-n", "-f", f"{root}/Makefile", f"VENV={root}/.venv", target, "ARGS=--port 9"]
+    told = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    expected = line.format(root=root, python=f"{root}/.venv/bin/python")
+    # What installs the requirements, where they are not there yet, goes before it.
+    assert told.splitlines()[-1] == expected
+
+
 def test_help_starts_nothing(tmp_path: Path) -> None:
     answer = subprocess.run(
         [sys.executable, str(local.BASE_DIR / "manage.py"), "migrate", "--help"],

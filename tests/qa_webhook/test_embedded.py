@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,29 @@ class TestSharing:
         assert local.RUNTIME_ROLE in answer.stdout
         assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+    def test_an_ordinary_user_needs_nothing_of_root(self, environment: dict[str, str]) -> None:
+        # The interpreter may lie in root's home: root's files may be read, and no more.
+        reading = "dac_read_search"
+        ordinary = [
+            *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+            *(f"--inh-caps=-all,+{reading}", f"--ambient-caps=+{reading}"),
+            f"--bounding-set=-all,+{reading}",
+        ]
+        with tempfile.TemporaryDirectory(prefix="qa-user-", dir="/tmp") as folder:
+            os.chown(folder, 65534, 65534)
+            environment |= {"LOCAL_DIR": folder, "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+            answer = _manage(
+                environment, "dbshell", "--", "-c", "SELECT current_user", through=ordinary
+            )
+            owners = {path.lstat().st_uid for path in Path(folder).rglob("*")}
+            is_running = _runs(Path(folder))
+
+        assert answer.returncode == 0, answer.stderr
+        assert local.RUNTIME_ROLE in answer.stdout
+        assert owners == {65534}
+        assert not is_running
+
     def test_the_last_of_two_stops(self, environment: dict[str, str], tmp_path: Path) -> None:
         first, second = _user(environment), _user(environment)
 
@@ -144,9 +168,11 @@ def _user(environment: dict[str, str]) -> "subprocess.Popen[str]":
     return user
 
 
-def _manage(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+def _manage(
+    environment: dict[str, str], *arguments: str, through: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, MANAGE, *arguments],
+        [*through, sys.executable, MANAGE, *arguments],
         env=environment,
         cwd="/",
         capture_output=True,
