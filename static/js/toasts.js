@@ -44,6 +44,7 @@ export function toast({ text: words, tone = "success", undo = "", retry = null, 
   closer.type = "button";
   closer.className = "button button-icon";
   closer.dataset.closeToast = "";
+  closer.title = text("close");
   closer.setAttribute("aria-label", text("close"));
   closer.append(icon("x"));
   box.append(closer);

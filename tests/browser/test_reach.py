@@ -50,6 +50,22 @@ SMALL: Final = """() => [...document.querySelectorAll(
     return `${node.tagName}.${node.className} ${Math.round(box.width)}x${Math.round(box.height)}`
       + ` ${node.textContent.trim().slice(0, 30)}`;
   })"""
+# An icon alone has a tooltip; and every size is one of the scale.
+UNNAMED: Final = """() => [...document.querySelectorAll("body *")]
+  .filter((node) => node.checkVisibility({visibilityProperty: true}))
+  .flatMap((node) => {
+    const name = `${node.tagName}.${node.className}`;
+    const writes = [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+    const size = getComputedStyle(node).fontSize;
+    return [
+      ...(node.matches(".button-icon:not([title])") ? [`no tooltip: ${name}`] : []),
+      ...(writes && !["0px", "12px", "14px", "16px", "20px"].includes(size)
+        ? [`size: ${name} ${size}`] : []),
+    ];
+  })"""
+TELL: Final = """() => document.body.dispatchEvent(
+  new CustomEvent("toast", {detail: {text: "Saved.", tone: "info"}})
+)"""
 PLACE: Final = """() => {
   const node = document.activeElement;
   if (node === document.body) return null;
@@ -98,7 +114,9 @@ def test_enlarged_twice_no_page_scrolls_sideways_and_nothing_moves(walk: Walk) -
 def test_on_a_phone_everything_can_be_hit_with_a_thumb(walk: Walk) -> None:
     wrong = {}
     for row in PAGES:
-        if found := _open(walk, row, width=390, height=844).evaluate(SMALL):
+        opened = _open(walk, row, width=390, height=844)
+        opened.evaluate(TELL)
+        if found := opened.evaluate(SMALL) + opened.evaluate(UNNAMED):
             wrong[row.title] = sorted(set(found))
 
     assert wrong == {}
