@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.pages import PANEL, TEST, Row, asking, page, part
@@ -120,6 +120,17 @@ def test_on_a_phone_everything_can_be_hit_with_a_thumb(walk: Walk) -> None:
             wrong[row.title] = sorted(set(found))
 
     assert wrong == {}
+
+
+def test_on_a_phone_the_drawer_changes_the_appearance(walk: Walk) -> None:
+    opened = _open(walk, PAGES[0], width=390, height=844)
+
+    opened.get_by_role("button", name="Menu").click()
+    assert opened.evaluate(SMALL) == []
+    dark = opened.locator("#nav").get_by_role("radio", name="Dark")
+    dark.click()
+    expect(dark).to_be_checked()
+    assert opened.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
 @pytest.mark.parametrize("row", [PAGES[0], PAGES[1], PAGES[6]], ids=lambda row: row.title)
