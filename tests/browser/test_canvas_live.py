@@ -162,6 +162,25 @@ def test_the_counts_are_read_out_at_most_every_half_minute(page: Page, run: Run)
     expect(page.locator("#announcer")).to_contain_text("2 Accepted")
 
 
+def test_without_a_connection_the_numbers_say_how_old_they_are(page: Page, run: Run) -> None:
+    runner.sweep(now=timezone.now())
+    open_editor(page, run)
+    told = page.locator("#offline")
+    expect(told).to_be_hidden()
+    hour = timezone.localtime(timezone=run.workspace.zone).strftime("%H")
+
+    page.context.set_offline(True)
+    expect(told).to_contain_text(f"Numbers from {hour}:")
+    # Nothing is asked for meanwhile, so nothing fails either.
+    page.clock.run_for(2 * RENEWAL)
+    expect(told).to_be_visible()
+    page.context.set_offline(False)
+
+    expect(told).to_be_hidden()
+    renew(page)
+    expect(page.locator(COUNTS)).to_have_text(["3", "0", "0", "0"])
+
+
 @pytest.mark.parametrize("way", ["panel", "key"])
 def test_the_header_says_when_it_was_saved_last(page: Page, run: Run, way: str) -> None:
     before = timezone.now().replace(hour=3, minute=7) - timedelta(days=1)
