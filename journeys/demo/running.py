@@ -17,7 +17,7 @@ from typing import Any, Final
 import requests
 from django.utils import timezone
 
-from identity.models import IncomingEvent
+from identity.models import Event, IncomingEvent
 from journeys.demo import cdnow, drawing, latency, people, targets, tenant
 from journeys.demo.latency import Latency
 from journeys.demo.people import Say, attributes_of
@@ -44,8 +44,12 @@ class DemoError(Exception):
 
 @dataclass(slots=True)
 class Figures:
-    """What went out, by the receiver's ledger; totals and skips, which it cannot know, by ours."""
+    """What went out, by the receiver's ledger; what it cannot know, by ours.
 
+    Ours are the events, the totals and the skips.
+    """
+
+    events: int = 0
     people: int = 0
     delivered: int = 0
     skipped: int = 0
@@ -246,6 +250,7 @@ def _figures(runs: list[Run], stats: dict[str, Any], seconds: float) -> Figures:
             by_reason[reason] = by_reason.get(reason, 0) + number
     planned = sum(each.planned for each in progress)
     figures = Figures(
+        events=Event.objects.count(),
         people=planned,
         delivered=sum(ledger["delivered"] for ledger in ledgers),
         skipped=sum(each.skipped for each in progress),

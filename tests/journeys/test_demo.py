@@ -122,6 +122,7 @@ def test_the_main_job_reaches_every_customer_once(process_environment: dict[str,
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(ended.stdout)
     assert set(figures) == {
+        "events",
         "people",
         "delivered",
         "skipped",
@@ -135,6 +136,7 @@ def test_the_main_job_reaches_every_customer_once(process_environment: dict[str,
         "people_per_second",
         "latency",
     }
+    assert figures["events"] == PURCHASES
     # 64 of the last days' purchases are of 50 dollars or more.
     assert figures["people"] == PEOPLE + 64
     assert figures["delivered"] == figures["people"] - figures["skipped"]

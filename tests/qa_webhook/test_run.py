@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from django.utils import timezone
 
 from qa_webhook import local
 
@@ -74,7 +76,8 @@ def test_the_demo_is_loaded_once_and_goes_on_where_it_was_stopped(
     """Stopped in full flight: what both starts' receivers saw is everybody, once."""
     environment["RECEIVER_PORT"] = str(taken_port)
     first, seen = _run_demo(environment, taken_port, until_delivered=500)
-    assert "Customers of the shop" in first
+    assert "Customers of the shop (mobile numbers and e-mail addresses are invented)" in first
+    assert "Customers with tags (nicknames are invented" in first
     second, more = _run_demo(environment, taken_port, until_delivered=PEOPLE - seen["delivered"])
     assert "Customers of the shop" not in second
 
@@ -110,6 +113,9 @@ def _run_demo(
         while _delivered(f"{receiver[1]}/stats") < until_delivered:
             assert time.monotonic() < deadline, "not everybody was sent to in time"
             time.sleep(0.05)
+        parameters = _coupon(f"{receiver[1]}/requests?limit=1000")
+        assert parameters["amount"] == 20
+        assert date.fromisoformat(parameters["valid until"]) > timezone.localdate()
     finally:
         run.send_signal(signal.SIGINT)
         said += run.communicate(timeout=60)[0]
@@ -149,6 +155,14 @@ def _delivered(stats_url: str) -> int:
     ledgers: dict[str, Any] = requests.get(stats_url, timeout=10).json()["ledgers"]
     coupons: int = ledgers.get("/coupons", {"delivered": 0})["delivered"]
     return coupons
+
+
+def _coupon(requests_url: str) -> dict[str, Any]:
+    """Return the parameters of a coupon that the receiver got."""
+    kept = requests.get(requests_url, timeout=10).json()
+    body = next(each["body"] for each in kept if each["path"] == "/coupons")
+    parameters: dict[str, Any] = json.loads(body)["recipients"][0]["params"]
+    return parameters
 
 
 def _counts(environment: dict[str, str], tables: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from journeys.demo import running
 from journeys.demo.running import DemoError, Figures
 
 _LABELS = {
+    "events": "purchases, as history and as events",
     "people": "people planned",
     "delivered": "accepted by the receiver",
     "skipped": "skipped",
