@@ -122,9 +122,10 @@ def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -
     panel = page.locator("aside.panel")
     expect(panel.locator("textarea").first).to_be_visible()
 
-    assert box(panel) == (1280 - PANEL, HEADER, PANEL, 800 - HEADER)
+    foot = box(page.locator("footer.foot"))[1]
+    assert box(panel) == (1280 - PANEL, HEADER, PANEL, foot - HEADER)
     footer = box(panel.locator(".panel-footer"))
-    assert footer[1] + footer[3] == 800
+    assert footer[1] + footer[3] == foot
     assert footer[0] + footer[2] == 1280
     order = ["Test send", "Cancel", "OK"]
     shown = [panel.get_by_role("button", name=name, exact=True) for name in order]
