@@ -4,7 +4,7 @@ import { quietly } from "./network.js";
 import { announce } from "./texts.js";
 
 function buttonOf(form, submitter) {
-  return submitter ?? form.querySelector("[type=submit]:not([data-no-busy])");
+  return submitter ?? form.querySelector("[type=submit]");
 }
 
 function hold(form, submitter) {

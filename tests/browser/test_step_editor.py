@@ -6,6 +6,7 @@ SCREENSHOTS=<folder> keeps pictures of the stations for the documentation.
 import json
 import os
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -177,10 +178,14 @@ def test_the_seven_steps_end_at_the_receiver(
     # 6, before the test as the panel has it: the ID type.
     page.get_by_role("radio", name="Mobile").click()
     picture(page, "editor")
+    page.get_by_text("Reached by the same ID, not encrypted").click()
+    page.get_by_label("ID type to reach the user").select_option(label="Email")
+    page.get_by_label("Encryption").select_option(label="SHA-256")
     # 5: the test send, with the person's own nickname.
     page.get_by_role("button", name="Test send").click()
     test = page.get_by_role("dialog", name="Test send")
     test.get_by_label("Test ID").fill("13800000001")
+    test.get_by_label("Email to reach the user").fill("san@example.com")
     test.get_by_label("${name}").click()
     expect(test.get_by_label("${name}")).to_have_value("Zhang San")
     test.get_by_role("button", name="OK", exact=True).click()
@@ -196,11 +201,15 @@ def test_the_seven_steps_end_at_the_receiver(
     sent = json.loads(entry.body)
     assert entry.signature == VERIFIED
     assert sent["test"] is True
-    assert sent["recipients"][0]["id"] == "13800000001"
+    hashed = [sha256(each).hexdigest() for each in (b"13800000001", b"san@example.com")]
+    assert [sent["recipients"][0][name] for name in ("id", "reach_id")] == hashed
+    assert (sent["id_type"], sent["reach_id_type"]) == ("MOBILE", "EMAIL")
     assert sent["recipients"][0]["params"][FIRST] == "Dear Zhang San Hello"
     assert clicks(page) <= CLICKS
     journey.refresh_from_db()
-    assert journey.draft["steps"][0]["config"]["values"][FIRST] == "Dear ${name} Hello"
+    config = journey.draft["steps"][0]["config"]
+    assert config["values"][FIRST] == "Dear ${name} Hello"
+    assert (config["reach_id_type"], config["encryption"]) == (scene.email.pk, "sha256")
 
 
 def test_the_first_example_reads_as_in_the_original(
@@ -263,6 +272,21 @@ def test_a_step_is_built_tested_and_saved_by_keyboard_alone(
     page.keyboard.press("Enter")
     expect(content).to_have_value("Dear ${Nickname}")
     expect(content).to_be_focused()
+    # Its chip opens it again, and Enter changes it.
+    page.get_by_role("button", name="${Nickname}").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Change variable")
+    dialog.get_by_label("Variable name").fill("name")
+    page.keyboard.press("Enter")
+    expect(content).to_have_value("Dear ${name}")
+    expect(page.locator("[data-token]")).to_have_count(1)
+    expect(page.get_by_role("button", name="${name}")).to_contain_text("Nickname")
+    page.get_by_role("button", name="${name}").focus()
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Remove").focus()
+    page.keyboard.press("Enter")
+    expect(content).to_have_value("Dear ")
+    expect(page.locator("[data-token]")).to_have_count(0)
     page.get_by_role("radio", name="Mobile").focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Test send").focus()
