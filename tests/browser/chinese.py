@@ -12,8 +12,8 @@ ALLOWED: Final = frozenset(
         r"\w+",
         """
         AES API Asia CRM CSV Cookie Ctrl DD Delete EMAIL English Enter GCM HH HTTP HTTPS ID ISO JSON
-        Lines MD5 MM Mapping MOBILE Markdown Name POST QAID SHA Shanghai Standard URL UTC UTF Webhook
-        Webhooks YYYY base64 gzip
+        Lines MD5 MM Mapping MOBILE Markdown Name POST QAID SHA Shanghai Standard URL UTC UTF
+        Webhook Webhooks YYYY base64 gzip
         content https ms qa value
         """,
     )
