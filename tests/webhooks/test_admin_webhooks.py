@@ -633,7 +633,7 @@ def test_a_member_without_the_point_is_refused(
     assert response.status_code == 403
 
 
-def test_the_list_costs_the_same_for_many_webhooks(
+def test_the_list_costs_the_same_for_many_webhooks_and_leads_to_a_test_of_each(
     console: Client, workspace: Workspace, django_assert_max_num_queries: Any
 ) -> None:
     def count_for(number: int) -> None:
@@ -641,7 +641,11 @@ def test_the_list_costs_the_same_for_many_webhooks(
             make_use(make_webhook(workspace))
         with django_assert_max_num_queries(30):
             response = console.get("/admin/webhooks/webhook/")
-        assert response.status_code == 200
+        tests = re.findall(r'<a href="([^"]+)" data-dialog="test">', response.content.decode())
+        assert sorted(tests) == sorted(
+            reverse("admin:webhooks_webhook_test", args=[webhook.pk])
+            for webhook in Webhook.objects.all()
+        )
 
     count_for(2)
     count_for(12)
