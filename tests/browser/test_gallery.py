@@ -204,46 +204,6 @@ def test_chinese(visit: Opener, theme: str) -> None:
     assert page.get_by_role("link", name="旅程").is_visible()
 
 
-def test_the_panel_is_400_and_its_buttons_stay(visit: Opener) -> None:
-    page, _ = visit("/editor/")
-    open_panel(page)
-
-    panel = page.locator(".panel").bounding_box()
-    footer = page.locator(".panel-footer").bounding_box()
-    assert panel is not None
-    assert footer is not None
-    assert (panel["width"], panel["x"] + panel["width"]) == (400, 1280)
-    assert footer["y"] + footer["height"] == 800
-
-
-@pytest.mark.parametrize(
-    ("selector", "size"),
-    [
-        (".header", (1280, 56)),
-        (".nav", (56, 744)),
-        ('.node[data-step="start"]', (240, 64)),
-        (".add", (24, 24)),
-        (".node-tile", (32, 32)),
-    ],
-)
-def test_sizes_of_the_editor(visit: Opener, selector: str, size: tuple[int, int]) -> None:
-    page, _ = visit("/editor/")
-
-    box = page.locator(f"{selector}:visible").first.bounding_box()
-    assert box is not None
-    assert (box["width"], box["height"]) == size
-
-
-def test_dialogs_are_480_and_720_wide(visit: Opener) -> None:
-    page, _ = visit("/editor/")
-    open_variable(page)
-    assert page.locator("#dialog").bounding_box()["width"] == 480  # type: ignore[index]
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Test send").click()
-    expect(page.locator("#dialog-wide[open]")).to_be_visible()
-    assert page.locator("#dialog-wide").bounding_box()["width"] == 720  # type: ignore[index]
-
-
 def test_a_variable_goes_in_where_the_cursor_was(visit: Opener) -> None:
     page, _ = visit("/editor/")
     open_panel(page)
@@ -258,20 +218,6 @@ def test_a_variable_goes_in_where_the_cursor_was(visit: Opener) -> None:
     assert box.evaluate("box => box.selectionStart") == len("Hello ${name}")
     page.keyboard.press("Control+z")
     expect(box).to_have_value("Hello , welcome")
-
-
-def test_esc_returns_to_the_same_cursor(visit: Opener) -> None:
-    page, _ = visit("/editor/")
-    open_panel(page)
-    box = page.locator("#id_content")
-    box.focus()
-    box.evaluate("box => box.setSelectionRange(4, 4)")
-    page.locator("[data-insert].button-icon").click()
-    expect(page.locator("#dialog[open]")).to_be_visible()
-    page.keyboard.press("Escape")
-
-    expect(box).to_be_focused()
-    assert box.evaluate("box => box.selectionStart") == 4
 
 
 def test_changes_are_never_lost_without_a_question(visit: Opener) -> None:
@@ -300,19 +246,6 @@ def test_discarding_closes_the_panel_and_focuses_the_step(visit: Opener) -> None
     assert site.posts == []
 
 
-def test_a_refused_save_keeps_what_was_typed_and_still_counts_as_changed(visit: Opener) -> None:
-    page, _ = visit("/editor/")
-    open_panel(page)
-    page.locator("#id_amount").fill("")
-    page.locator("#id_content").fill("Typed before")
-    page.locator("#panel-slot [type=submit]").click()
-    expect(page.locator("#id_amount")).to_be_focused()
-    expect(page.locator("#id_content")).to_have_value("Typed before")
-
-    page.locator("[data-close-panel]:visible").first.click()
-    expect(page.locator("#confirm[open]")).to_be_visible()
-
-
 def test_a_saved_panel_closes_with_a_toast(visit: Opener) -> None:
     page, site = visit("/editor/")
     open_panel(page)
@@ -324,19 +257,6 @@ def test_a_saved_panel_closes_with_a_toast(visit: Opener) -> None:
     page.keyboard.press("Control+z")
     expect(page.locator(".toast")).to_have_count(0)
     assert [path for path, _ in site.posts] == ["/panel/coupon/", "/undo/"]
-
-
-def test_a_second_click_sends_nothing_twice(visit: Opener) -> None:
-    page, site = visit("/editor/")
-    open_panel(page)
-    page.get_by_role("button", name="Test send").click()
-    page.locator("#dialog-wide [type=submit]").evaluate(
-        "button => { button.click(); window.label = button.textContent; button.click(); }"
-    )
-    expect(page.locator(".verdict")).to_be_visible()
-
-    assert page.evaluate("window.label") == "Sending…"
-    assert len(site.posts) == 1
 
 
 def test_the_canvas_by_keyboard(visit: Opener) -> None:
