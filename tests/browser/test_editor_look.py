@@ -99,6 +99,8 @@ def test_the_canvas_is_drawn_to_the_pixel(page: Page) -> None:
     middle = left + 120
     view = box(page.locator(".canvas-view"))
 
+    assert box(page.locator(".header")) == (0, 0, 1280, HEADER)
+    assert box(page.locator(".nav"))[:3] == (0, HEADER, 56)
     assert middle == view[0] + view[2] / 2
     assert drawn == [(left, HEADER + 32 + 112 * row, 240, 64) for row in range(4)]
     assert page.evaluate(ENDS) == [
