@@ -37,7 +37,10 @@ class TestSendForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": gettext_lazy("Enter the ID to send to.")},
     )
-    reach_id = forms.CharField(label=gettext_lazy("ID to reach the user"), required=False)
+    reach_id = forms.CharField(
+        label=gettext_lazy("ID to reach the user"),
+        error_messages={"required": gettext_lazy("Enter the ID to send to.")},
+    )
 
     def __init__(
         self,

@@ -647,7 +647,8 @@ def test_a_test_without_a_usable_id_is_refused_with_a_sentence(
     journey = scene.journey()
     step = step_of(journey)
     client = client_of(scene.member)
-    opened = client.post(url(journey, "test", step), posted(scene, journey))
+    reached = posted(scene, journey, reach_id_type=str(scene.email.pk))
+    opened = client.post(url(journey, "test", step), reached)
     form = opened.context["form"]
 
     response = client.post(
@@ -657,9 +658,13 @@ def test_a_test_without_a_usable_id_is_refused_with_a_sentence(
             "token": form["token"].value(),
             "id_type": str(scene.mobile.pk),
             "typed_id": typed,
+            "reach_id": "san@example.com" if typed else "",
         },
     )
 
+    errors = response.context["form"].errors
+    assert set(errors) == ({"typed_id"} if typed else {"typed_id", "reach_id"})
+    assert form["reach_id"].field.required
     assert opened.status_code == 200
     assert response.status_code == 422
     assert sentence in response.content.decode()
