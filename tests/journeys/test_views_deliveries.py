@@ -125,7 +125,11 @@ def test_filters_narrow_and_are_named(
     assert {row.state for row in rows(member, scene, state="dead")} == {"dead"}
     assert rows(member, scene, webhook=scene.webhook.pk)
     assert not rows(member, scene, since=(timezone.localtime() + timedelta(days=1)).isoformat())
-    query = {"state": "expired", "journey": run.journey_id, "since": "2026-01-02T09:00"}
+    query: dict[str, str | int] = {
+        "state": "expired",
+        "journey": run.journey_id,
+        "since": "2026-01-02T09:00",
+    }
     shown = member.get(url(scene), query).content.decode()
     assert f"No delivery matches: {run.journey.name} · Too late · From " in shown
     assert "Clear the filter" in shown
