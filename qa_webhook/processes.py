@@ -18,7 +18,7 @@ from typing import IO, Final
 
 from qa_webhook import local
 
-STOP_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 35.0
 # Dying this often within the window is not an accident.
 DEATHS: Final = 3
 WINDOW_SECONDS: Final = 30.0
