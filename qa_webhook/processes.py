@@ -4,6 +4,7 @@ Every process works from rows in PostgreSQL and may be killed anywhere, so start
 whole repair. What dies again and again is a fault to be read, and ends them all.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -137,8 +138,11 @@ def _end_all(processes: Sequence[Process]) -> None:
         try:
             child.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
+            child.kill()
             child.wait()
+        # What it left behind, as when it was stopped before it knew how to stop its own children.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _dies_too_often(process: Process) -> bool:

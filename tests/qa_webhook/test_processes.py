@@ -124,6 +124,17 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     _until(lambda: not _is_running(child))
 
 
+def test_what_a_child_leaves_behind_ends_with_it() -> None:
+    """As a worker that is stopped before it can stop its own children."""
+    output = io.StringIO()
+    code = "import os, time\nif os.fork() == 0: print(os.getpid(), flush=True)\ntime.sleep(600)"
+    up = _interrupt_when(lambda: output.getvalue().count("|") == 1)
+
+    Supervisor([_process("worker", code)], output=output).run(started=up)
+
+    _until(lambda: not _is_running(int(output.getvalue().split("|")[1])))
+
+
 def _is_running(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
