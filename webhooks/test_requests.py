@@ -88,10 +88,25 @@ class Exact:
         head = previews.request_head(self.url, self.lines, masked=self.masked_headers)
         return self.mask(f"{head}\n\n{pretty(self.body)}")[:STORED_CHARACTERS]
 
+    def answer(self, text: str) -> str:
+        """Return an answer's text for people, which may repeat what the request held."""
+        for clear, masked in self._passwords().items():
+            text = text.replace(clear, masked)
+        return self.mask(text)[:STORED_CHARACTERS]
+
     def mask(self, text: str) -> str:
         for clear, masked in self.hidden.items():
             text = text.replace(clear, masked)
         return text.replace("\x00", "�")
+
+    def _passwords(self) -> dict[str, str]:
+        """Return what to replace for masked headers: their values, and those without a scheme."""
+        pairs = (line.partition(": ") for line in self.lines)
+        values = [value for name, _colon, value in pairs if name.lower() in self.masked_headers]
+        found = {each for value in values for each in (value, *value.split()[-1:]) if each}
+        found |= {json.dumps(each)[1:-1] for each in found}
+        parts = dict(_maskable(each, previews.MASK) for each in found)
+        return dict(sorted(parts.items(), key=lambda pair: -len(pair[0])))
 
 
 def make(order: Order, *, token: str, now: datetime) -> tuple[Request, Exact]:

@@ -19,7 +19,6 @@ from webhooks import answers, grants
 from webhooks.answers import Action, Outcome
 from webhooks.models import TestSend, Webhook
 from webhooks.test_requests import (
-    STORED_CHARACTERS,
     TOKEN_LENGTH,
     Exact,
     InvalidOrderError,
@@ -204,7 +203,7 @@ def _settle(order: Order, actor: User, now: datetime, exact: Exact, answer: Answ
         status_code=answer.status,
         duration_ms=answer.milliseconds,
         request_text=exact.text(),
-        answer_text=exact.mask(_answer_text(answer))[:STORED_CHARACTERS],
+        answer_text=exact.answer(_answer_text(answer)),
     )
     audit.record(
         actor=actor,

@@ -154,8 +154,7 @@ def test_without_a_nickname_the_default_goes_out(webhook: Webhook, administrator
 
 
 def test_nothing_stored_shows_the_id_or_a_secret(webhook: Webhook, administrator: User) -> None:
-    echo = b'{"got": "13800000000"}'
-
+    echo = b'{"got": "13800000000", "with": "Bearer s3cret", "token": "s3cret"}'
     deliver = answering(200, echo)
 
     verdict = send(order_for(webhook), administrator, deliver=deliver)
@@ -167,6 +166,7 @@ def test_nothing_stored_shows_the_id_or_a_secret(webhook: Webhook, administrator
     assert "Authorization: ••••" in stored.request_text
     assert "138****0000" in stored.request_text
     assert "s3cret" not in shown
+    assert '"with": "••••", "token": "••••"' in stored.answer_text
     assert "webhook-signature: ••••" in stored.request_text
 
 
