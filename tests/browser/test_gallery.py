@@ -273,7 +273,7 @@ def test_the_canvas_by_keyboard(visit: Opener) -> None:
     expect(page.locator(".toast")).to_have_count(1)
     expect(page.locator('.node[data-step="call"] .node-main:visible')).to_be_focused()
     page.keyboard.press("a")
-    expect(page.locator("#menu-add")).to_be_visible()
+    expect(page.locator("#menu-add .menu-item").first).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator(".toast")).to_have_count(2)
     page.locator('.node[data-step="coupon"] .node-main:visible').focus()
