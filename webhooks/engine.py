@@ -18,6 +18,7 @@ from webhooks import (
     claiming,
     closing,
     control,
+    fault_points,
     partitions,
     preparing,
     rates,
@@ -389,7 +390,12 @@ class Sender:
     # --- Answers ----------------------------------------------------------------------------------
 
     def _collect(self, wait: float) -> None:
-        for answer in self.transport.poll(wait):
+        answers = self.transport.poll(wait)
+        if fault_points.ON and self.transport.open:
+            fault_points.reach("after_request_sent")
+        for answer in answers:
+            if fault_points.ON:
+                fault_points.reach("after_response")
             self._answered(answer)
 
     def _answered(self, answer: Answer) -> None:

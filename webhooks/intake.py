@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
-from webhooks import claiming, closing, control, grants, lanes, preparing
+from webhooks import claiming, closing, control, fault_points, grants, lanes, preparing
 from webhooks.choices import PlanState, StateByte, WebhookState
 from webhooks.control import Flags
 from webhooks.leases import Keeper
@@ -193,6 +193,8 @@ class Intake:
             if found is None:
                 return False
             held, chunk, preparer = found
+            if fault_points.ON:
+                fault_points.reach("after_claim")
             passed = self._prepare(held, chunk, preparer)
         if passed is None:
             self._refuse(held)

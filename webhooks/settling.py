@@ -8,7 +8,7 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from webhooks import claiming, rows, states
+from webhooks import claiming, fault_points, rows, states
 from webhooks.choices import StateByte
 from webhooks.plans import CompiledPlan
 from webhooks.states import ChunkStates
@@ -63,6 +63,8 @@ def settle(tried: Sequence[Tried]) -> Settled:
             chunk.store(cursor)
             if chunk.ended:
                 settled.ended.add((chunk.plan_id, chunk.id))
+        if fault_points.ON:
+            fault_points.reach("before_commit")
     return settled
 
 

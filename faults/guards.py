@@ -1,0 +1,180 @@
+"""Taking one guard away, to see that its row turns red without it.
+
+Each replaces one function of the product in a process that the rig started; the product itself
+knows nothing of it, so that no installation can be told to work without a guard.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import pycurl
+
+from faults.names import GUARDS_VARIABLE
+
+
+def _put(owner: Any, name: str, instead: Any) -> None:
+    setattr(owner, name, instead)
+
+
+def _fence() -> None:
+    """Settle under any token."""
+    from webhooks import settling
+
+    ours = settling._sort_out
+
+    def sort_out(tried: Any, chunks: Any, live: Any) -> Any:
+        found = ours(tried, chunks, live)
+        for each in found.late:
+            found.first.setdefault(settling._chunk_id(each), []).append(each)
+        found.late = []
+        return found
+
+    _put(settling, "_sort_out", sort_out)
+
+
+def _renewal() -> None:
+    """Let leases run out under a sender that is alive."""
+    from webhooks.leases import Keeper
+
+    _put(Keeper, "_run", lambda keeper: None)
+
+
+def _intent() -> None:
+    """Open without writing first that it may be open."""
+    from webhooks import settling
+
+    def write_intents(held: Any, envelopes: Sequence[Any], **_: Any) -> list[Any]:
+        return list(envelopes)
+
+    _put(settling, "write_intents", write_intents)
+
+
+def _deadline() -> None:
+    """Wait for an answer as long as something comes in now and then."""
+    from webhooks import transport
+
+    ours = transport._Slot.prepare
+
+    def prepare(slot: Any, request: Any, token: Any) -> None:
+        ours(slot, request, token)
+        slot.curl.setopt(pycurl.TIMEOUT_MS, 0)
+
+    _put(transport._Slot, "prepare", prepare)
+
+
+def _cap() -> None:
+    """Read all that an answer brings."""
+    from webhooks import transport
+
+    def read_body(slot: Any, data: bytes) -> None:
+        slot.size += len(data)
+        slot.chunks.append(data)
+
+    _put(transport._Slot, "read_body", read_body)
+
+
+def _unknown() -> None:
+    """Write no attempt for what was open when a sender died."""
+    from webhooks import claiming
+
+    _put(claiming, "record_unknown", lambda *_, **__: None)
+
+
+def _egress() -> None:
+    """Open a socket to any address."""
+    from webhooks import egress
+
+    _put(egress, "refusal", lambda *_, **__: None)
+
+
+def _conflict() -> None:
+    """Count everybody of a flush, whether their row is new or not."""
+    from webhooks import rows
+
+    ours = rows.insert_deliveries
+
+    def insert_deliveries(*arguments: Any, tried: Sequence[Any], **named: Any) -> set[int]:
+        ours(*arguments, tried=tried, **named)
+        return {ending.recipient.position for each in tried for ending in each.endings}
+
+    _put(rows, "insert_deliveries", insert_deliveries)
+
+
+def _clamp() -> None:
+    """Wait as long as the other side says."""
+    from webhooks import retry
+
+    ours = retry.delay_after
+
+    def delay_after(attempts_made: int, *, retry_after: Any = None, **named: Any) -> Any:
+        step = ours(attempts_made, **named)
+        return step if retry_after is None else retry_after
+
+    _put(retry, "delay_after", delay_after)
+
+
+def _poison() -> None:
+    """Never become careful with a chunk that senders die with."""
+    from webhooks import claiming
+
+    _put(claiming, "CAREFUL_CLAIMS", 1_000_000)
+
+
+def _lanes() -> None:
+    """Let every sender open as many requests as the webhook allows to all of them."""
+    from webhooks import lanes
+
+    ours = lanes.take
+
+    def take(*arguments: Any, concurrency: int, **named: Any) -> Any:
+        return ours(*arguments, concurrency=concurrency, **named) or list(
+            range(lanes.count_of(concurrency))
+        )
+
+    _put(lanes, "take", take)
+
+
+def _rate() -> None:
+    """Give every sender all the requests it asks for."""
+    from webhooks import rates
+
+    _put(rates, "take", lambda webhook_id, *, rate, wanted: wanted)
+
+
+def _redirect() -> None:
+    """Go where an answer points to."""
+    from webhooks import transport
+
+    ours = transport._Slot._handle
+
+    def handle(slot: Any) -> Any:
+        curl = ours(slot)
+        curl.setopt(pycurl.FOLLOWLOCATION, 1)
+        return curl
+
+    _put(transport._Slot, "_handle", handle)
+
+
+GUARDS: Final[dict[str, Callable[[], None]]] = {
+    "fence": _fence,
+    "renewal": _renewal,
+    "intent": _intent,
+    "deadline": _deadline,
+    "cap": _cap,
+    "unknown": _unknown,
+    "egress": _egress,
+    "conflict": _conflict,
+    "clamp": _clamp,
+    "poison": _poison,
+    "lanes": _lanes,
+    "rate": _rate,
+    "redirect": _redirect,
+}
+
+
+def take_away_those_named() -> None:
+    """Read the environment of this process."""
+    for name in os.environ.get(GUARDS_VARIABLE, "").split(","):
+        if name:
+            GUARDS[name]()
