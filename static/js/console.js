@@ -32,7 +32,7 @@ theme.start();
 rules.start();
 steps.start();
 canvas.start({
-  ask: (question) => dialogs.confirm({ title: text("deleteTitle"), body: question, label: text("delete") }),
+  ask: (body) => dialogs.confirm({ title: text("deleteTitle"), body, label: text("delete"), deletes: true }),
   isChanged: panel.isChanged,
   discard: panel.discard,
 });

@@ -1,7 +1,7 @@
 // Native dialogs. #dialog (480) and #dialog-wide (720) are filled by htmx and open by themselves;
 // #confirm asks one question. They stand side by side at the end of <body>, so no form is in a form.
 
-import { text } from "./texts.js";
+import { icon, text } from "./texts.js";
 
 const openers = new WeakMap();
 
@@ -23,7 +23,7 @@ export function close(dialog) {
 }
 
 /**
- * Ask one question. choices: [{ label, value, primary }], last one is the usual answer.
+ * Ask one question. choices: [{ label, value, kind: "primary" or "danger" }], last one is the usual answer.
  * Resolves to the value chosen, or "" when the dialog was left by Esc or its Cancel.
  */
 export function ask({ title, body = "", choices }) {
@@ -34,12 +34,12 @@ export function ask({ title, body = "", choices }) {
   words.hidden = !body;
   const footer = dialog.querySelector(".dialog-footer");
   footer.replaceChildren(
-    ...choices.map(({ label, value, primary }) => {
+    ...choices.map(({ label, value, kind = "" }) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.className = primary ? "button button-primary" : "button";
-      button.textContent = label;
-      button.autofocus = Boolean(primary);
+      button.className = kind ? `button button-${kind}` : "button";
+      button.append(...(kind === "danger" ? [icon("trash")] : []), label);
+      button.autofocus = Boolean(kind);
       button.addEventListener("click", () => dialog.close(value));
       return button;
     }),
@@ -52,14 +52,14 @@ export function ask({ title, body = "", choices }) {
   });
 }
 
-/** Yes or no, with the act as the label of the yes. */
-export async function confirm({ title, body, label }) {
+/** Yes or no, with the act as the label of the yes; deletes: what is gone then is gone. */
+export async function confirm({ title, body, label, deletes = false }) {
   const answer = await ask({
     title,
     body,
     choices: [
       { label: text("cancel"), value: "" },
-      { label, value: "yes", primary: true },
+      { label, value: "yes", kind: deletes ? "danger" : "primary" },
     ],
   });
   return answer === "yes";
@@ -108,14 +108,15 @@ export function start() {
     for (const dialog of document.querySelectorAll("dialog[data-fill][open]")) close(dialog);
   });
 
-  // hx-confirm="Question?" with data-confirm-title and data-confirm-label.
+  // hx-confirm="Question?" with data-confirm-title, data-confirm-label and data-deletes.
   document.body.addEventListener("htmx:confirm", (event) => {
     const { question, elt, issueRequest } = event.detail;
     if (!question) return;
     event.preventDefault();
     const title = elt.dataset.confirmTitle ?? question;
     const body = elt.dataset.confirmTitle ? question : "";
-    confirm({ title, body, label: elt.dataset.confirmLabel ?? text("continue") }).then((yes) => {
+    const label = elt.dataset.confirmLabel ?? text("continue");
+    confirm({ title, body, label, deletes: elt.hasAttribute("data-deletes") }).then((yes) => {
       if (yes) issueRequest(true);
     });
   });
@@ -131,6 +132,7 @@ export function start() {
       title: confirmTitle ?? question,
       body: confirmTitle ? question : "",
       label: confirmLabel ?? text("continue"),
+      deletes: form.hasAttribute("data-deletes"),
     }).then((yes) => {
       if (!yes) return;
       form.dataset.confirmed = "yes";

@@ -87,6 +87,7 @@ export function start() {
 
   document.body.addEventListener("htmx:afterSwap", (event) => {
     const { target, xhr, requestConfig } = event.detail;
+    if (requestConfig.elt.matches("[data-gives-up]") && xhr.status === 200) discard();
     if (target !== slot && !slot.contains(target)) return;
     if (!own.has(xhr)) {
       saved = form() ? values(form()) : null;

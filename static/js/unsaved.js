@@ -15,7 +15,7 @@ export function askBeforeLeaving(body, { canSave }) {
     { label: text("keepEditing"), value: "keep" },
     { label: text("discard"), value: "discard" },
   ];
-  if (canSave) choices.push({ label: text("save"), value: "save", primary: true });
+  if (canSave) choices.push({ label: text("save"), value: "save", kind: "primary" });
   return ask({ title: text("unsavedTitle"), body, choices });
 }
 

@@ -287,6 +287,8 @@ def test_deleting_the_step_of_a_changed_panel_asks_and_closes_it(
         page.locator("#menu-step").get_by_role("button", name="Delete").click()
         expect(question).to_contain_text("This step has changes that are not saved.")
         expect(content).to_have_value(OURS)
+        expect(question.locator(".button-primary")).to_have_count(0)
+        expect(question.locator(".button-danger")).to_have_text("Delete")
         question.get_by_role("button", name=answer).click()
 
     expect(panel(page)).to_have_count(0)
@@ -301,6 +303,27 @@ def test_deleting_the_step_of_a_changed_panel_asks_and_closes_it(
     page.keyboard.press("Control+z")
     expect(panel(page)).to_have_count(0)
     assert names(journey) == ["Step 1"]
+
+
+def test_another_start_is_asked_about_once_and_opens_with_what_was_typed_given_up(
+    open_as: Open, scene: Scene
+) -> None:
+    journey = scene.journey()
+    page = open_as(scene.member, journey)
+    question = page.get_by_role("dialog", name="Change the start?")
+    nodes(page).first.click()
+    step_name(page).fill("Half a name")
+    for answer in ("Cancel", "Change"):
+        panel(page).get_by_role("button", name="More for this step").click()
+        page.locator("#menu-step").get_by_role("button", name="Behaviour event").click()
+        expect(question).to_contain_text("given up, saved or not")
+        expect(step_name(page)).to_have_value("Half a name")
+        question.get_by_role("button", name=answer).click()
+
+    expect(panel(page).get_by_role("heading", name="Behaviour event")).to_be_focused()
+    expect(page.locator("dialog[open], #toasts .toast-error")).to_have_count(0)
+    journey.refresh_from_db()
+    assert journey.draft["start"]["component"] == "event"
 
 
 @pytest.mark.parametrize("way", ["history.back()", "location.reload()"])
