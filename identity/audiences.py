@@ -48,7 +48,7 @@ def last_changed_by(audiences: Collection[Audience]) -> dict[int, str]:
         .order_by("object_id", "-at", "-pk")
         .distinct("object_id")
     )
-    return {int(each.object_id): str(each.actor or each.actor_label) for each in entries}
+    return {int(each.object_id): str(each.actor or each.who) for each in entries}
 
 
 @contextmanager

@@ -38,7 +38,6 @@ def record(
     changes: Mapping[str, Any] | None = None,
     via: str = "",
     organization: Organization | None = None,
-    actor_label: str = "",
 ) -> AuditEntry:
     """Append one entry, in the transaction of the change it tells of.
 
@@ -47,19 +46,18 @@ def record(
         action: a dotted word like ``member.roles_changed``.
         changes: per field ``[before, after]``, secrets masked: see ``difference``.
         organization: told when there is no workspace; else the workspace's.
-        actor_label: names an actor that is no user, such as an API key.
     """
     door = via or _via.get()
     return AuditEntry.objects.create(
         workspace=workspace,
         organization_id=_organization_id(workspace, organization),
         actor=actor,
-        actor_label=(actor_label or _label_of(actor, door))[:254],
+        actor_label=_label_of(actor, door)[:254],
         via=door,
         action=action,
         object_type=obj._meta.label_lower if obj else "",
         object_id=force_str(obj.pk) if obj else "",
-        object_label=_name_of(obj)[:254] if obj else "",
+        object_label=_in_one_language(obj)[:254] if obj else "",
         changes=_plain(changes or {}),
     )
 
@@ -118,14 +116,14 @@ def _organization_id(workspace: Workspace | None, organization: Organization | N
 
 def _label_of(actor: User | None, door: str) -> str:
     if actor is None:
-        return str(Via(door).label)
+        return _in_one_language(Via(door).label)
     return f"{actor.name} <{actor.email}>" if actor.name else actor.email
 
 
-def _name_of(obj: models.Model) -> str:
-    """Return its name in one language, whoever acts: entries are kept, not translated."""
+def _in_one_language(named: models.Model | str | Promise) -> str:
+    """Return the name in one language, whoever acts: entries are kept, not translated."""
     with translation.override(settings.LANGUAGE_CODE):
-        return str(obj)
+        return str(named)
 
 
 def _plain(value: Any) -> Any:

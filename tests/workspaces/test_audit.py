@@ -2,6 +2,9 @@
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils import translation
 
 from tests.factories import make_administrator, make_user, make_workspace
 from workspaces import api_keys, audit
@@ -46,6 +49,21 @@ def test_an_entry_outlives_who_did_it_and_what_it_speaks_of() -> None:
 
     entry = AuditEntry.objects.get(pk=entry.pk)
     assert entry.actor_label == "Li Mei <li@example.com>"
+
+
+def test_who_is_told_in_the_language_of_the_reader(client: Client) -> None:
+    workspace = make_workspace()
+    administrator = make_administrator(workspace, language="zh-hans")
+    with translation.override("zh-hans"):
+        audit.record(
+            actor=None, workspace=workspace, action="webhook.paused", obj=None, via=Via.SYSTEM
+        )
+    client.force_login(administrator)
+
+    page = client.get(reverse("admin:workspaces_auditentry_changelist")).content.decode()
+
+    assert AuditEntry.objects.latest("pk").actor_label == "System"
+    assert '<td class="field-who">系统</td>' in page
 
 
 def test_a_snapshot_tells_that_a_secret_changed_and_not_which() -> None:

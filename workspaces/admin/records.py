@@ -123,7 +123,7 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
 
     @admin.display(description=_("who"), ordering="actor_label")
     def who(self, obj: AuditEntry) -> str:
-        name, opened, address = obj.actor_label.partition(" <")
+        name, opened, address = obj.who.partition(" <")
         if not opened:
             return name
         box, at, host = address.removesuffix(">").partition("@")

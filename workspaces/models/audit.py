@@ -71,6 +71,11 @@ class AuditEntry(models.Model):
         return " · ".join(filter(None, [self.act, self.object_label]))
 
     @property
+    def who(self) -> str:
+        """Return who did it; without a user, the door in the reader's language."""
+        return self.get_via_display() if self.actor_id is None else self.actor_label
+
+    @property
     def act(self) -> str:
         """Return what happened, in words."""
         return audit_words.act(self.action)
