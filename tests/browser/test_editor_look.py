@@ -199,8 +199,10 @@ def test_a_slow_panel_or_dialog_shows_its_outline(page: Page) -> None:
     insert.click()
     page.clock.run_for(400)
     expect(skeleton).to_have_count(1)
+    heading = box(dialog.get_by_role("heading"))[:2]
     held.pop().continue_()
     expect(dialog.get_by_role("radio").first).to_be_focused()
+    assert box(dialog.get_by_role("heading").first)[:2] == heading
     page.keyboard.press("Escape")
 
     # What fails leaves no outline behind.
