@@ -4,6 +4,7 @@ Every part is one short transaction a run, guarded by the run's row, so any numb
 planners may sweep at once and each sweep may be repeated.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from django.utils import timezone
 
 from journeys import advancing, ending, enrolling, starting
 from webhooks.partitions import NoPartition
+from workspaces.heartbeats import Heart
 
 log = structlog.get_logger(__name__)
 
@@ -84,11 +86,13 @@ def run(
         on_sweep: told of each sweep that did something.
     """
     slow_at = 0.0
+    heart = Heart("planner")
     while not is_stopping():
         thorough = time.monotonic() >= slow_at
         if thorough:
             slow_at = time.monotonic() + SLOW_SECONDS
         try:
+            heart.beat()
             swept = sweep(now=timezone.now(), thorough=thorough)
         except (DatabaseError, NoPartition) as error:
             log.exception("sweep_failed", error=type(error).__name__)
@@ -100,3 +104,5 @@ def run(
         else:
             on_sweep(swept)
             wait(GATHER_SECONDS)
+    with contextlib.suppress(DatabaseError):
+        heart.stop()

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "upkeep": {"task": "qa_webhook.tasks.upkeep", "schedule": 3600.0},
+    # Says that the scheduler and a worker are alive.
+    "tick": {"task": "qa_webhook.tasks.tick", "schedule": 5.0, "options": {"expires": 5.0}},
     # Planners sweep by themselves; this keeps things going where only workers run.
     "sweep": {"task": "journeys.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
 }

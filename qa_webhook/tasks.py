@@ -1,5 +1,7 @@
 """The hourly upkeep, over all apps."""
 
+import os
+
 from celery import shared_task
 from django.core.management import call_command
 from django.utils import timezone
@@ -8,6 +10,7 @@ import identity.ingestion
 import identity.partitions
 import webhooks.partitions
 import webhooks.usage_ends
+from workspaces.heartbeats import Heart
 
 
 @shared_task(ignore_result=True)
@@ -19,3 +22,9 @@ def upkeep() -> None:
     identity.ingestion.prune(now=now)
     webhooks.usage_ends.tell(now=now)
     call_command("clearsessions")
+
+
+@shared_task(ignore_result=True)
+def tick() -> None:
+    """Write down that a tick of the scheduler came through, and which worker took it."""
+    Heart("worker", pid=os.getppid(), is_new=False).beat()  # Not the child's, which changes.

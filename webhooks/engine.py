@@ -39,6 +39,7 @@ from webhooks.plans import CompiledPlan
 from webhooks.signals import deliveries_settled
 from webhooks.transport import Answer, CurlTransport, Request, Transport
 from webhooks.work import Clock, Envelope, Held, Recipient, Tried
+from workspaces.heartbeats import Heart
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,7 @@ class Sender:
         self.is_wanted: Callable[[], bool] = lambda: True
         self._clock = Clock()
         self._keeper = Keeper(self.options.lease_seconds)
+        self._heart: Heart | None = None
         self._intake = Intake(
             options=self.options,
             keeper=self._keeper,
@@ -114,12 +116,15 @@ class Sender:
     def run(self, *, seconds: float | None = None) -> None:
         """Send until ``stop`` or for so long; then end what is open and hand back the rest."""
         self.start()
+        self._heart = Heart("sender")
         until = None if seconds is None else time.monotonic() + seconds
         try:
             while not self.is_stopping and (until is None or time.monotonic() < until):
                 if not self.turn():
                     time.sleep(self.options.idle_seconds / 2)
             self.finish()
+            with self._surviving():
+                self._heart.stop()
         finally:
             self.close()
 
@@ -208,6 +213,8 @@ class Sender:
             self._housekeeping_at = now + HOUSEKEEPING_SECONDS
             if not self.is_wanted():
                 self.stop()
+            if self._heart is not None:
+                self._heart.beat(losses=self._keeper.losses)
             closing.close_cancelled()
             redelivery.work()
         if now >= self._partitions_at:

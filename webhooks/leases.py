@@ -53,6 +53,8 @@ class Keeper:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        # Rows that others claimed since; told with the heartbeat.
+        self.losses = 0
         self._leases: dict[UUID, Lease] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -133,4 +135,5 @@ class Keeper:
             held = lease.token in self._leases
         if held and not lease.lost:
             lease.lost = True
+            self.losses += len(lease.ids)
             log.warning("lease_lost", table=lease.table, rows=len(lease.ids))

@@ -16,3 +16,11 @@ def find_webhook(workspace: Workspace, name: str) -> Webhook:
         known = ", ".join(found.values_list("name", flat=True)) or "none yet"
         raise CommandError(f"{workspace} has no webhook “{name}”. There are: {known}.")
     return webhook
+
+
+def ago(seconds: float) -> str:
+    """Return a length of time as an operator reads it: 8 s, 12 min, 3 h, 4 d."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

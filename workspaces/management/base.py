@@ -1,7 +1,9 @@
 """What every changing command shares: who does it, the audit's door, errors as one sentence."""
 
-from argparse import ArgumentParser
-from typing import Any
+import sys
+from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.management.base import BaseCommand, CommandError
@@ -9,6 +11,13 @@ from django.core.management.base import BaseCommand, CommandError
 from workspaces import audit
 from workspaces.choices import Via
 from workspaces.models import Organization, User, Workspace
+
+# Changes that affect more people ask first.
+ASK_ABOVE: Final = 1_000
+
+
+class KeepLines(RawDescriptionHelpFormatter):
+    """Keep the help's own lines."""
 
 
 class ConsoleCommand(BaseCommand):
@@ -42,6 +51,63 @@ class ConsoleCommand(BaseCommand):
 
     def run(self, *, actor: User | None, **options: Any) -> None:
         raise NotImplementedError
+
+
+class AskingCommand(ConsoleCommand):
+    """A command that asks a person before it affects many, and never asks a script."""
+
+    def add_yes(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--yes", action="store_true", help="do not ask, however many people are affected"
+        )
+
+    def confirm(self, *, people: int, what: str, yes: bool) -> None:
+        """Ask when more than 1,000 people are affected.
+
+        Raises:
+            CommandError: the answer was no, or nobody is there to answer.
+        """
+        if yes or people <= ASK_ABOVE:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(f"{what} affects {people:,} people. Say --yes to do it.")
+        answer = input(f"{what} affects {people:,} people. Go on? [y/N] ")
+        if answer.strip().lower() not in {"y", "yes"}:
+            raise CommandError("Nothing was changed.")
+
+
+class Subcommands:
+    """The words behind a command, each with its own help and function."""
+
+    def __init__(self, parser: ArgumentParser) -> None:
+        self._parsers = parser.add_subparsers(dest="word", required=True, metavar="WHAT")
+
+    def add(self, word: str, run: Callable[..., None], text: str) -> ArgumentParser:
+        made: ArgumentParser = self._parsers.add_parser(word, help=text, description=text)
+        made.set_defaults(run_word=run)
+        # May stand behind the word as well as before it.
+        made.add_argument(
+            "--as",
+            dest="actor",
+            metavar="EMAIL",
+            default=SUPPRESS,
+            help="do it with this member's rights, and in their name in the audit trail",
+        )
+        return made
+
+
+def table(rows: list[list[Any]]) -> str:
+    """Return rows as aligned columns, numbers to the right."""
+    texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*texts, strict=True)]
+    lines = []
+    for row, cells in zip(rows, texts, strict=True):
+        aligned = [
+            text.rjust(width) if isinstance(cell, int) else text.ljust(width)
+            for cell, text, width in zip(row, cells, widths, strict=True)
+        ]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)
 
 
 def find_user(email: str) -> User:

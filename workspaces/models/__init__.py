@@ -1,4 +1,5 @@
 from workspaces.models.audit import AuditEntry
+from workspaces.models.heartbeats import Heartbeat
 from workspaces.models.keys import ApiKey
 from workspaces.models.members import (
     MemberGroup,
@@ -13,6 +14,7 @@ from workspaces.models.users import User, UserManager
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "Heartbeat",
     "MemberGroup",
     "Membership",
     "Notice",

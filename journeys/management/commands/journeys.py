@@ -9,10 +9,10 @@ from django.utils import timezone
 from journeys import runs
 from journeys.choices import JourneyState
 from journeys.ending import REASONS
-from journeys.management.base import AskingCommand, Subcommands, find_journey, table
+from journeys.management.base import find_journey
 from journeys.models import Journey
 from workspaces import permissions
-from workspaces.management.base import find_workspace
+from workspaces.management.base import AskingCommand, Subcommands, find_workspace, table
 from workspaces.models import User
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.db.models import Sum
 
-from journeys.management.base import AskingCommand
 from journeys.management.commands.stop_sending import workspaces_for
 from webhooks.models import Chunk
 from workspaces import tenants
+from workspaces.management.base import AskingCommand
 from workspaces.models import User
 
 

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from journeys import runs, uses
 from journeys.choices import RunState
-from journeys.management.base import AskingCommand, Subcommands, find_journey, find_run, table
+from journeys.management.base import find_journey, find_run
 from journeys.models import Run
 from workspaces import permissions
+from workspaces.management.base import AskingCommand, Subcommands, table
 from workspaces.models import User
 
 

@@ -7,10 +7,9 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Sum
 from django.utils import timezone
 
-from journeys.management.base import AskingCommand
 from webhooks.models import Chunk
 from workspaces import permissions, tenants
-from workspaces.management.base import find_workspace
+from workspaces.management.base import AskingCommand, find_workspace
 from workspaces.models import User, Workspace
 
 

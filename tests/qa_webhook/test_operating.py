@@ -1,0 +1,122 @@
+"""What operators look at: the screen of everything, the check-up, the metrics."""
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+
+from qa_webhook import condition
+from qa_webhook.tasks import tick
+from tests.webhooks.scene import make_scene
+from webhooks import control, monitoring
+from webhooks.engine import Sender
+from webhooks.receiver import Behaviour, Receiver
+from workspaces import tenants
+from workspaces.heartbeats import Heart
+from workspaces.models import Heartbeat
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def call(*arguments: str, ends_with: int = 0, **options: Any) -> str:
+    out = StringIO()
+    code = 0
+    try:
+        call_command(*arguments, stdout=out, stderr=out, **options)
+    except SystemExit as error:
+        code = int(error.code or 0)
+    assert code == ends_with, out.getvalue()
+    return out.getvalue()
+
+
+# --- Who is alive ---------------------------------------------------------------------------------
+
+
+def test_a_sender_says_that_it_is_alive_until_it_ends(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"))
+    seen: list[int] = []
+    sender = Sender()
+
+    def is_wanted() -> bool:
+        seen.append(Heartbeat.objects.count())
+        return len(seen) < 3
+
+    sender.is_wanted = is_wanted
+
+    sender.run(seconds=5)
+
+    assert scene.plan.pk
+    assert seen[-1] == 1
+    assert not Heartbeat.objects.exists()
+
+
+def test_who_falls_silent_is_not_alive_and_is_forgotten_later() -> None:
+    Heart("planner").beat()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workspaces_heartbeat SET seen_at = now() - interval '1 minute'")
+    tick()
+    found = condition.read()
+    assert found.missing == ["sender", "planner"]
+    assert found.tick_age is not None
+    assert found.tick_age < 5
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE workspaces_heartbeat SET seen_at = now() - interval '1 hour'"
+            " WHERE role = 'planner'"
+        )
+    Heart("sender").beat()
+    assert not Heartbeat.objects.filter(role="planner").exists()
+
+
+# --- One screen -----------------------------------------------------------------------------------
+
+
+def test_status_shows_what_stands_still_and_who_waits(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=3)
+    paused = make_scene(receiver.url("/in"), people=2)
+    scene.submit()
+    paused.submit()
+    control.pause(webhook=paused.webhook, actor=None, now=timezone.now(), reason="certificate")
+    tenants.stop_sending(
+        workspace=paused.workspace, reason="wrong prices", actor=None, now=timezone.now()
+    )
+    for role in ("sender", "planner", "worker"):
+        Heart(role).beat()
+
+    shown = call("status")
+    told = json.loads(call("status", "--json"))
+
+    assert "5 people wait" in shown
+    assert f"{paused.webhook} ({paused.workspace.slug}) is paused, certificate: 2 people" in shown
+    assert "wrong prices" in shown
+    assert told["people_waiting"] == 5
+    due = {each["name"]: each["oldest_due_seconds"] for each in told["webhooks"]}
+    assert due[scene.webhook.name] > 0
+    Heartbeat.objects.filter(role="sender").delete()
+    assert "No sender is alive." in call("status", ends_with=1)
+
+
+def test_requests_and_errors_are_told_by_class_with_an_example(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=4)
+    receiver.behave("/in", Behaviour(status=503))
+    scene.submit()
+    scene.drain(seconds=0.4, schedule=())
+
+    (found,) = monitoring.conditions([scene.webhook.pk])
+    assert sum(found.requests.values()) >= 4
+    assert set(found.requests) == {"status_503"}
+    (error,) = monitoring.errors(scene.webhook.pk)
+    assert error.status_code == 503
+    assert error.delivery_id in {each.pk for each in scene.deliveries()}

@@ -1,0 +1,238 @@
+"""How webhooks do at this moment: state, breaker, queue, rate, errors, as every reader needs it.
+
+Set-based, from rows that are there anyway: nothing is counted for it while people are sent to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from django.utils.functional import Promise
+
+from webhooks import answers
+from webhooks.choices import BreakerState, WebhookState
+
+# What "now" means for rates, and how far back the last errors are looked for.
+NOW_SECONDS: Final = 60
+ERRORS_HOURS: Final = 24
+# Chunks older than this have few people left; their partitions are not looked into.
+_DAYS: Final = 14
+_ROWS_A_PLAN: Final = 20
+_ATTEMPTS: Final = 500
+_PLANS: Final = 200
+
+_CONDITIONS: Final = """
+SELECT w.id, w.name, s.slug, w.rate_per_second, w.concurrency, c.state, c.reason, c.changed_at,
+    c.breaker, c.breaker_until, s.sending_stopped_at IS NOT NULL, clock_timestamp(),
+    coalesce(queue.waiting, 0), coalesce(queue.waiting - queue.unsent, 0),
+    least(chunk.due_at, message.due_at), following.due_at
+FROM webhooks_webhook w
+JOIN workspaces_workspace s ON s.id = w.workspace_id
+JOIN webhooks_webhookcontrol c ON c.webhook_id = w.id
+LEFT JOIN (
+    SELECT webhook_id, sum(queued) AS waiting, sum(unsent) AS unsent
+    FROM webhooks_chunk WHERE queued > 0 GROUP BY webhook_id
+) AS queue ON queue.webhook_id = w.id
+LEFT JOIN LATERAL (
+    SELECT k.due_at FROM webhooks_chunk k
+    WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+        AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
+    ORDER BY k.due_at LIMIT 1
+) AS chunk ON queue.unsent > 0
+LEFT JOIN LATERAL (
+    SELECT m.due_at FROM webhooks_message m
+    WHERE m.webhook_id = w.id AND m.due_at <= clock_timestamp()
+        AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
+    ORDER BY m.due_at LIMIT 1
+) AS message ON queue.waiting > queue.unsent
+LEFT JOIN LATERAL (
+    SELECT m.due_at FROM webhooks_message m
+    WHERE m.webhook_id = w.id AND m.due_at > clock_timestamp()
+    ORDER BY m.due_at LIMIT 1
+) AS following ON queue.waiting > queue.unsent
+WHERE (%(webhooks)s::bigint[] IS NULL OR w.id = ANY(%(webhooks)s))
+ORDER BY s.slug, w.name
+"""
+
+# Each try counts once: the first stands in the delivery's row, the others are attempts.
+_TRIES: Final = """
+WITH tries AS (
+    SELECT d.webhook_id, d.message_id, CASE
+        WHEN d.status_code >= 300 THEN 'status_' || d.status_code
+        WHEN d.state = 'delivered' THEN 'accepted'
+        ELSE coalesce(nullif(d.reason, ''), 'unknown') END AS class
+    FROM workspaces_workspace s CROSS JOIN LATERAL (
+        SELECT * FROM webhooks_delivery d
+        WHERE d.workspace_id = s.id AND d.day >= current_date - %(days)s
+            AND d.updated_at > clock_timestamp() - make_interval(secs => %(seconds)s)
+            AND d.first_attempt_at > clock_timestamp() - make_interval(secs => %(seconds)s)
+    ) AS d
+    WHERE %(webhooks)s::bigint[] IS NULL OR s.id IN (
+        SELECT workspace_id FROM webhooks_webhook WHERE id = ANY(%(webhooks)s))
+    UNION ALL
+    SELECT a.webhook_id, a.message_id, CASE
+        WHEN a.kind IN ('unknown', 'late') THEN a.kind
+        WHEN a.outcome <> 'answered' THEN a.outcome
+        WHEN a.status_code < 300 THEN 'accepted'
+        ELSE 'status_' || a.status_code END
+    FROM webhooks_webhook w CROSS JOIN LATERAL (
+        SELECT * FROM webhooks_attempt a
+        WHERE a.webhook_id = w.id AND a.day >= current_date - %(days)s
+            AND a.at > clock_timestamp() - make_interval(secs => %(seconds)s)
+    ) AS a
+    WHERE %(webhooks)s::bigint[] IS NULL OR w.id = ANY(%(webhooks)s)
+)
+SELECT webhook_id, class, count(DISTINCT message_id), count(*) FROM tries
+WHERE %(webhooks)s::bigint[] IS NULL OR webhook_id = ANY(%(webhooks)s)
+GROUP BY webhook_id, class ORDER BY webhook_id, count(*) DESC
+"""
+
+_ERRORS: Final = """
+WITH plans AS (
+    SELECT id FROM webhooks_plan WHERE webhook_id = %(webhook)s ORDER BY id DESC LIMIT %(plans)s
+), seen AS (
+    SELECT d.id, d.reason AS class, d.status_code, d.answer, d.updated_at AS at
+    FROM plans CROSS JOIN unnest(ARRAY['queued', 'dead', 'uncertain', 'expired']) AS wanted (state)
+    CROSS JOIN LATERAL (
+        SELECT * FROM webhooks_delivery d
+        WHERE d.plan_id = plans.id AND d.state = wanted.state AND d.state <> 'delivered'
+            AND d.day >= current_date - %(days)s AND d.reason <> ''
+            AND d.updated_at > clock_timestamp() - make_interval(hours => %(hours)s)
+        ORDER BY d.updated_at DESC LIMIT %(rows)s
+    ) AS d
+    WHERE d.reason NOT LIKE 'open_%%' AND d.reason <> 'redelivery'
+    UNION ALL
+    (SELECT a.delivery_id, CASE WHEN a.outcome <> 'answered' THEN a.outcome
+        ELSE 'status_' || a.status_code END, a.status_code, a.answer, a.at
+    FROM (
+        SELECT * FROM webhooks_attempt a
+        WHERE a.webhook_id = %(webhook)s AND a.day >= current_date - %(days)s
+            AND a.at > clock_timestamp() - make_interval(hours => %(hours)s)
+        ORDER BY a.at DESC LIMIT %(attempts)s
+    ) AS a
+    WHERE a.outcome <> 'answered' OR a.status_code >= 300)
+)
+SELECT DISTINCT ON (class) class, at, id, status_code, answer FROM seen
+ORDER BY class, at DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSeen:
+    """The last error of one class, with the delivery it happened to."""
+
+    reason: str  # A stored reason or outcome; ``sentence`` says it in words.
+    at: datetime
+    delivery_id: str
+    status_code: int | None
+    answer: str
+
+    @property
+    def sentence(self) -> str | Promise:
+        return answers.reason_sentence(self.reason)
+
+
+@dataclass(slots=True)
+class Condition:
+    """One webhook at one moment."""
+
+    id: int
+    name: str
+    workspace: str  # Its short name.
+    rate_limit: int | None  # Requests a second.
+    concurrency: int
+    state: str
+    reason: str
+    changed_at: datetime
+    breaker: str
+    breaker_until: datetime | None
+    is_stopped: bool  # All sending of the workspace.
+    now: datetime  # By the database's clock.
+    waiting: int  # People, whether tried already or not.
+    retrying: int  # Of them, those who wait for another try.
+    oldest_due: datetime | None  # What should have gone out longest ago, of what may.
+    next_due: datetime | None  # The next try that is not due yet.
+    # By class of answer, of the last minute.
+    requests: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def oldest_due_seconds(self) -> float:
+        """Return how long the oldest waits that should have gone out; 0 when none does."""
+        return max(0.0, (self.now - self.oldest_due).total_seconds()) if self.oldest_due else 0.0
+
+    @property
+    def rate(self) -> float:
+        """Return the requests a second of the last minute."""
+        return sum(self.requests.values()) / NOW_SECONDS
+
+    @property
+    def breaker_is_open(self) -> bool:
+        return self.breaker != BreakerState.CLOSED
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == WebhookState.ACTIVE
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for scripts: times as text, ages in seconds."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "workspace": self.workspace,
+            "state": self.state,
+            "reason": self.reason,
+            "changed_at": self.changed_at.isoformat(),
+            "breaker": self.breaker,
+            "breaker_until": self.breaker_until and self.breaker_until.isoformat(),
+            "is_stopped": self.is_stopped,
+            "people_waiting": self.waiting,
+            "people_retrying": self.retrying,
+            "oldest_due_seconds": round(self.oldest_due_seconds, 1),
+            "next_due": self.next_due and self.next_due.isoformat(),
+            "requests_per_second": round(self.rate, 2),
+            "rate_limit": self.rate_limit,
+            "concurrency": self.concurrency,
+            "requests_last_minute": self.requests,
+        }
+
+
+def conditions(webhook_ids: Sequence[int] | None = None) -> list[Condition]:
+    """Return how webhooks do, all of them or these, by workspace and name."""
+    chosen = None if webhook_ids is None else list(webhook_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_CONDITIONS, {"webhooks": chosen})
+        found = [Condition(*row) for row in cursor.fetchall()]
+        by_id = {each.id: each for each in found}
+        for webhook_id, name, requests, _people in _tries(cursor, chosen):
+            if webhook_id in by_id:
+                by_id[webhook_id].requests[name] = requests
+    return found
+
+
+def _tries(cursor: CursorWrapper, webhook_ids: list[int] | None) -> list[tuple[int, str, int, int]]:
+    values: dict[str, list[int] | int | None] = {
+        "webhooks": webhook_ids,
+        "days": _DAYS,
+        "seconds": NOW_SECONDS,
+    }
+    cursor.execute(_TRIES, values)
+    return list(cursor.fetchall())
+
+
+def errors(webhook_id: int) -> list[ErrorSeen]:
+    """Return the last error of each class within a day, the latest first."""
+    values = {
+        "webhook": webhook_id,
+        "plans": _PLANS,
+        "rows": _ROWS_A_PLAN,
+        "attempts": _ATTEMPTS,
+        "days": _DAYS,
+        "hours": ERRORS_HOURS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ERRORS, values)
+        found = [ErrorSeen(*row) for row in cursor.fetchall()]
+    return sorted(found, key=lambda seen: seen.at, reverse=True)
