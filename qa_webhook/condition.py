@@ -59,7 +59,7 @@ class Installation:
     @property
     def tick_age(self) -> float | None:
         """Return the seconds since the scheduler's last tick; None when none is known."""
-        return min((p.silent_seconds for p in self.processes if p.role == "worker"), default=None)
+        return tick_age(self.processes)
 
     @property
     def waiting(self) -> int:
@@ -112,6 +112,12 @@ def processes(*, now: datetime | None = None) -> list[ProcessSeen]:
         )
         for each in Heartbeat.objects.order_by("role", "host", "pid")
     ]
+
+
+def tick_age(seen: list[ProcessSeen] | None = None) -> float | None:
+    """Return the seconds since the scheduler's last tick; None when none is known."""
+    found = processes() if seen is None else seen
+    return min((each.silent_seconds for each in found if each.role == "worker"), default=None)
 
 
 def oldest_transaction() -> float:

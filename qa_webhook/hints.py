@@ -67,10 +67,23 @@ def hint(task: Task[..., Any], *args: Any) -> bool:
     return True
 
 
+def trouble() -> str:
+    """Return why the broker cannot be reached, within some seconds; empty when it can."""
+    try:
+        with _broker().clone() as connection:
+            connection.ensure_connection(max_retries=1, timeout=round(TIMEOUT_SECONDS))
+    except _failures() as error:
+        return f"{type(error).__name__}: {error}".strip(": ")
+    return ""
+
+
 @cache
 def _broker() -> Connection:
+    return connect(current_app.conf.broker_write_url)
+
+
+def connect(url: str) -> Connection:
     """A connection that gives up soon; a worker's own waits as long as it takes."""
-    url = current_app.conf.broker_write_url
     options: dict[str, Any] = {"max_retries": 0}
     if url.startswith(("redis", "valkey", "sentinel")):
         options |= {"socket_connect_timeout": TIMEOUT_SECONDS, "socket_timeout": TIMEOUT_SECONDS}

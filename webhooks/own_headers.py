@@ -16,7 +16,7 @@ def seal(webhook: Webhook, values: Mapping[str, str]) -> dict[str, str]:
     """Return the headers as the webhook's row keeps them; no other row can use them."""
     ring = secrets.keyring()
     return {
-        name: b64encode(ring.encrypt(value, context=_context(webhook, name))).decode()
+        name: b64encode(ring.encrypt(value, context=context_of(webhook, name))).decode()
         for name, value in values.items()
     }
 
@@ -30,12 +30,13 @@ def reveal(webhook: Webhook) -> dict[str, str]:
     ring = secrets.keyring()
     try:
         return {
-            name: ring.decrypt(b64decode(sealed), context=_context(webhook, name))
+            name: ring.decrypt(b64decode(sealed), context=context_of(webhook, name))
             for name, sealed in webhook.headers.items()
         }
     except Base64Error:
         raise secrets.SecretError("A header is stored in clear.") from None
 
 
-def _context(webhook: Webhook, name: str) -> str:
+def context_of(webhook: Webhook, name: str) -> str:
+    """Return what binds a header's value to its row and name."""
     return f"webhooks.Webhook:{webhook.public_id}:header:{name}"

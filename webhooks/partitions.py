@@ -34,7 +34,7 @@ def day_of(now: datetime) -> date:
 def ensure_ahead(*, now: datetime) -> int:
     """Make the partitions of today and the next 14 days; return how many days were missing."""
     days = [day_of(now) + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)]
-    missing = [day for day in days if not _exists(day)]
+    missing = [day for day in days if not exists(day)]
     with connection.cursor() as cursor:
         for day in missing:
             cursor.execute("SELECT webhooks_partition_create(%s)", [day])
@@ -47,7 +47,7 @@ def require(day: date) -> None:
     Raises:
         NoPartition: run ``ensure_ahead`` first.
     """
-    if not _exists(day):
+    if not exists(day):
         raise NoPartition(day)
 
 
@@ -74,7 +74,8 @@ def drop_before(*, day: date) -> list[date]:
     return days
 
 
-def _exists(day: date) -> bool:
+def exists(day: date) -> bool:
+    """Tell whether what is planned on this day has its partitions."""
     names = [f"webhooks_delivery_{day:%Y_%m_%d}", f"webhooks_attempt_{day:%Y_%m_%d}"]
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,6 +1,9 @@
 """What operators look at: the screen of everything, the check-up, the metrics."""
 
 import json
+import socket
+import time
+from base64 import b64encode
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -10,10 +13,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from qa_webhook import condition
+from qa_webhook import condition, hints
 from qa_webhook.tasks import tick
 from tests.webhooks.scene import make_scene
-from webhooks import control, monitoring
+from webhooks import control, keys, monitoring
+from webhooks.choices import SecretKind
 from webhooks.engine import Sender
 from webhooks.receiver import Behaviour, Receiver
 from workspaces import tenants
@@ -120,3 +124,47 @@ def test_requests_and_errors_are_told_by_class_with_an_example(receiver: Receive
     (error,) = monitoring.errors(scene.webhook.pk)
     assert error.status_code == 503
     assert error.delivery_id in {each.pk for each in scene.deliveries()}
+
+
+# --- The check-up ---------------------------------------------------------------------------------
+
+
+def levels(ends_with: int = 0) -> dict[str, str]:
+    told = json.loads(call("doctor", "--json", ends_with=ends_with))
+    return {each["check"]: each["level"] for each in told}
+
+
+def test_the_check_up_of_a_sound_installation_finds_nothing(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), authentication="key")
+    keys.make(webhook=scene.webhook, kind=SecretKind.SIGNING, actor=None, now=timezone.now())
+    for role in ("sender", "planner", "worker"):
+        Heart(role).beat()
+    found = levels()
+    # The disk is this machine's own affair, and so is what else is open on its database.
+    wrong = {check for check, level in found.items() if level != "ok"}
+    assert wrong <= {"disk", "transactions", "database"}
+    assert len(found) == 14
+
+
+def test_the_check_up_says_what_is_wrong_and_what_to_do(
+    receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(receiver.url("/in"))
+    keys.make(webhook=scene.webhook, kind=SecretKind.SIGNING, actor=None, now=timezone.now())
+    scene.submit()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE webhooks_chunk SET due_at = now() - interval '2 hours'")
+    settings.FIELD_KEYS = [f"other:{b64encode(bytes(32)).decode()}"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # It accepts and never answers.
+        port = silent.getsockname()[1]
+        monkeypatch.setattr(hints, "_broker", lambda: hints.connect(f"redis://127.0.0.1:{port}/0"))
+        began = time.monotonic()
+        assert hints.trouble()
+        assert time.monotonic() - began < 4
+        found = levels(ends_with=1)
+
+    assert found["broker"] == "warn"
+    assert found["keys"] == found["queue"] == found["processes"] == "fail"
+    shown = call("doctor", ends_with=1)
+    assert "Put the missing key back into FIELD_KEYS" in shown
+    assert "no sender, no planner, no worker is alive" in shown
