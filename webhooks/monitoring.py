@@ -134,6 +134,17 @@ class ErrorSeen:
     def sentence(self) -> str | Promise:
         return answers.reason_sentence(self.reason)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it for scripts, with the sentence."""
+        return {
+            "reason": self.reason,
+            "sentence": str(self.sentence),
+            "at": self.at.isoformat(),
+            "delivery_id": self.delivery_id,
+            "status_code": self.status_code,
+            "answer": self.answer,
+        }
+
 
 @dataclass(slots=True)
 class Condition:

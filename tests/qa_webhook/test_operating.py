@@ -5,6 +5,7 @@ import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -116,7 +117,7 @@ def test_requests_and_errors_are_told_by_class_with_an_example(receiver: Receive
     scene = make_scene(receiver.url("/in"), people=4)
     receiver.behave("/in", Behaviour(status=503))
     scene.submit()
-    scene.drain(seconds=0.4, schedule=())
+    scene.drain(seconds=0.5, schedule=(timedelta(minutes=5),) * 3)
 
     (found,) = monitoring.conditions([scene.webhook.pk])
     assert sum(found.requests.values()) >= 4
@@ -124,6 +125,15 @@ def test_requests_and_errors_are_told_by_class_with_an_example(receiver: Receive
     (error,) = monitoring.errors(scene.webhook.pk)
     assert error.status_code == 503
     assert error.delivery_id in {each.pk for each in scene.deliveries()}
+
+    slug = scene.workspace.slug
+    shown = call("webhook", "status", scene.webhook.name, "--workspace", slug)
+    assert "active since" in shown
+    assert "4 people wait, 4 of them for another try" in shown
+    assert "status_503: The other system is not available at the moment (503)." in shown
+    (told,) = json.loads(call("webhook", "status", "--workspace", slug, "--json"))
+    assert told["people_retrying"] == 4
+    assert told["errors"][0]["status_code"] == 503
 
 
 # --- The check-up ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from django.core.management.base import CommandError
 
 from webhooks.models import Webhook
+from webhooks.monitoring import Condition
 from workspaces.models import Workspace
 
 
@@ -24,3 +25,10 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def breaker_line(condition: Condition) -> str:
+    """Return the breaker's state, and for how long still: open for 40 s more."""
+    until = condition.breaker_until
+    left = (until - condition.now).total_seconds() if until else 0.0
+    return condition.breaker + (f" for {ago(left)} more" if left > 0 else "")

@@ -9,8 +9,7 @@ from django.core.management.base import BaseCommand
 
 from qa_webhook import condition
 from qa_webhook.condition import Installation
-from webhooks.management.base import ago
-from webhooks.monitoring import Condition
+from webhooks.management.base import ago, breaker_line
 from workspaces.management.base import KeepLines, table
 
 HELP = """Show how the installation does at this moment, on one screen.
@@ -103,13 +102,10 @@ def _still(found: Installation) -> str:
             reason = f", {each.reason}" if each.reason else ""
             lines.append(f"{name} is {each.state}{reason}: {each.waiting:,} people wait.")
         elif each.breaker_is_open:
-            lines.append(f"{name}: {breaker_line(each)}; {each.waiting:,} people wait.")
+            lines.append(
+                f"{name}: the breaker is {breaker_line(each)}; {each.waiting:,} people wait."
+            )
     return "\n".join(lines) or "Nothing stands still."
-
-
-def breaker_line(each: Condition) -> str:
-    left = (each.breaker_until - each.now).total_seconds() if each.breaker_until else 0.0
-    return f"the breaker is {each.breaker}" + (f" for {ago(left)} more" if left > 0 else "")
 
 
 def plain(found: Installation) -> dict[str, Any]:

@@ -1,23 +1,39 @@
-"""List webhooks, and pause, resume or disable one."""
+"""List webhooks, show how they do, and pause, resume or disable one."""
 
 import json
-import sys
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from webhooks import control, revisions
-from webhooks.management.base import find_webhook
+from webhooks import answers, control, monitoring, revisions
+from webhooks.management.base import ago, breaker_line, find_webhook
 from webhooks.models import Webhook
+from webhooks.monitoring import Condition, ErrorSeen
 from workspaces import permissions
-from workspaces.management.base import ConsoleCommand, find_workspace
+from workspaces.management.base import AskingCommand, KeepLines, find_workspace
 from workspaces.models import User, Workspace
 from workspaces.points import Point
 
-ASKS_ABOVE = 1_000  # People who would wait.
+HELP = """List a workspace's webhooks, show how they do, or change the state of one.
+
+  list      every webhook with its state
+  status    state with its reason, breaker, people waiting and since when, requests a second,
+            and the last error of each kind with an example; of one webhook, or of all
+  pause     send nothing more through it: people keep their place, and the time counts against
+            nobody
+  resume    let it go on, whether a person paused it or the engine did
+  disable   pause it, and offer it for no new step
+
+Examples:
+  manage.py webhook status "CRM coupons" --workspace acme
+  manage.py webhook pause "CRM coupons" --workspace acme --as li@acme.example
+  manage.py webhook status --workspace acme --json
+"""
+ANSWER_SHOWN = 100
 _ACTS = {
     "pause": (control.pause, "is paused: its people wait"),
     "resume": (control.resume, "is active"),
@@ -25,18 +41,18 @@ _ACTS = {
 }
 
 
-class Command(ConsoleCommand):
-    help = (
-        "List a workspace's webhooks, or change the state of one. Examples: manage.py webhook "
-        "list --workspace acme; manage.py webhook pause 'CRM coupons' --workspace acme"
-    )
+class Command(AskingCommand):
+    help = HELP
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(prog_name, subcommand, formatter_class=KeepLines, **kwargs)
 
     def add_options(self, parser: ArgumentParser) -> None:
-        parser.add_argument("act", choices=["list", *_ACTS])
+        parser.add_argument("act", choices=["list", "status", *_ACTS])
         parser.add_argument("webhook", nargs="?", help="the webhook's name or number")
         parser.add_argument("--workspace", required=True, help="the workspace's short name")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON alone")
-        parser.add_argument("--yes", action="store_true", help="do not ask, however many wait")
+        self.add_yes(parser)
 
     def run(
         self,
@@ -54,12 +70,20 @@ class Command(ConsoleCommand):
             permissions.require(actor, entered, Point.WEBHOOK_MANAGEMENT)
         if act == "list":
             self._list(entered, as_json)
-            return
-        if not webhook:
+        elif act == "status":
+            chosen = [find_webhook(entered, webhook)] if webhook else _webhooks(entered)
+            self._status([each.pk for each in chosen], as_json)
+        elif not webhook:
             raise CommandError("Say which webhook: its name or number.")
-        target = find_webhook(entered, webhook)
+        else:
+            self._change(find_webhook(entered, webhook), act, actor, as_json=as_json, yes=yes)
+
+    def _change(
+        self, target: Webhook, act: str, actor: User | None, *, as_json: bool, yes: bool
+    ) -> None:
         if act != "resume":
-            self._confirm(target, act, yes)
+            people = sum(revisions.people_waiting(target).values())
+            self.confirm(people=people, what=f"To {act} “{target}”", yes=yes)
         change, told = _ACTS[act]
         changed = change(webhook=target, actor=actor, now=timezone.now())
         if as_json:
@@ -71,8 +95,7 @@ class Command(ConsoleCommand):
             self.stdout.write(f"{target} {told} already.")
 
     def _list(self, workspace: Workspace, as_json: bool) -> None:
-        found = Webhook.objects.select_related("control").filter(workspace=workspace)
-        rows = [_row(webhook) for webhook in found]
+        rows = [_row(webhook) for webhook in _webhooks(workspace)]
         if as_json:
             self.stdout.write(json.dumps(rows, ensure_ascii=False))
             return
@@ -83,15 +106,21 @@ class Command(ConsoleCommand):
         if not rows:
             self.stdout.write(f"{workspace} has no webhook yet.")
 
-    def _confirm(self, webhook: Webhook, act: str, yes: bool) -> None:
-        people = sum(revisions.people_waiting(webhook).values())
-        if yes or people <= ASKS_ABOVE:
+    def _status(self, numbers: list[int], as_json: bool) -> None:
+        found = [(each, monitoring.errors(each.id)) for each in monitoring.conditions(numbers)]
+        if as_json:
+            rows = [
+                each.as_json() | {"errors": [error.as_json() for error in errors]}
+                for each, errors in found
+            ]
+            self.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2))
             return
-        if not sys.stdin.isatty():
-            raise CommandError(f"{people} people wait for “{webhook}”. Add --yes to {act} it.")
-        answer = input(f"{people} people wait for “{webhook}”. Type {act} to go on: ")
-        if answer.strip().lower() != act:
-            raise CommandError("Nothing was changed.")
+        for each, errors in found:
+            self.stdout.write("\n".join(_lines(each, errors)))
+
+
+def _webhooks(workspace: Workspace) -> list[Webhook]:
+    return list(Webhook.objects.select_related("control").filter(workspace=workspace))
 
 
 def _row(webhook: Webhook) -> dict[str, Any]:
@@ -103,3 +132,36 @@ def _row(webhook: Webhook) -> dict[str, Any]:
         "reason": webhook.control.reason,
         "revision": webhook.revision,
     }
+
+
+def _lines(each: Condition, errors: Sequence[ErrorSeen]) -> list[str]:
+    reason = f": {answers.reason_sentence(each.reason)}" if each.reason else ""
+    since = timezone.localtime(each.changed_at).strftime("%Y-%m-%d %H:%M")
+    stopped = "; all sending of the workspace is stopped" if each.is_stopped else ""
+    limit = f" of at most {each.rate_limit:,}" if each.rate_limit else ""
+    by_class = ", ".join(f"{number:,} {name}" for name, number in each.requests.items())
+    lines = [
+        f"{each.name} ({each.workspace})",
+        f"  state    {each.state} since {since}{reason}{stopped}",
+        f"  breaker  {breaker_line(each)}",
+        f"  queue    {_queue(each)}",
+        f"  rate     {each.rate:,.1f} requests a second{limit}, {each.concurrency:,} open at most",
+        f"  minute   {by_class or 'no request'}",
+        "  errors   " + ("the last of each kind within a day:" if errors else "none for a day"),
+    ]
+    for error in errors:
+        at = timezone.localtime(error.at).strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(f"    {error.reason}: {error.sentence}")
+        lines.append(f"      {at}  {error.delivery_id}  {error.answer[:ANSWER_SHOWN]}".rstrip())
+    return lines
+
+
+def _queue(each: Condition) -> str:
+    told = f"{each.waiting:,} people wait"
+    if each.retrying:
+        told += f", {each.retrying:,} of them for another try"
+    if each.oldest_due:
+        told += f"; the oldest should have gone out {ago(each.oldest_due_seconds)} ago"
+    if each.next_due:
+        told += f"; the next try is in {ago((each.next_due - each.now).total_seconds())}"
+    return told
