@@ -23,7 +23,7 @@ from journeys.definition import Document
 from journeys.ending import REASONS
 from journeys.models import Enrollment, Journey, Run
 from journeys.stages import Stage
-from webhooks import plans
+from webhooks import holding, plans
 from webhooks.answers import reason_sentence
 from webhooks.choices import Encryption, PlanState, StateByte, WebhookState
 from webhooks.models import Attempt, Delivery, Message, Plan, Receipt
@@ -417,6 +417,8 @@ class _Explaining:
             chunk=place.chunk_id, positions__contains=[place.position]
         ).first()
         due_at = message.due_at if message else place.due_at
+        if due_at > holding.HELD_AFTER:
+            return _("an operator holds these people back.")
         if due_at > self.now:
             return _("the next try is on %(time)s.") % {"time": self._time(due_at)}
         return _("it will be sent soon.")

@@ -68,12 +68,15 @@ APPS: Final = ("workspaces", "webhooks", "journeys")
 # Recorded, and no change of who may do what, of a webhook or of a published journey.
 OTHER_ACTIONS: Final = {
     "webhook.tested": "sends one message; tests/webhooks/test_test_sends.py",
-    "delivery.*": "sends again or hands out what was sent",
+    "delivery.*": "sends again, holds back or hands out what was sent",
 }
 # Take an actor, and change none of it.
 OTHER_FUNCTIONS: Final = {
     "workspaces.audit.record": "what all of this is about",
     "webhooks.redelivery.order": "sends again",
+    "webhooks.holding.hold": "lets people wait",
+    "webhooks.holding.release": "lets them go on",
+    "webhooks.holding.expire": "ends their waiting",
     "webhooks.test_sends.send": "sends one message",
     "webhooks.test_sends.cancel": "keeps one from being sent",
     "journeys.publishing.check": "reads",
@@ -896,6 +899,9 @@ def test_every_act_has_words_in_both_languages() -> None:
         "audience.rules_changed",
         "audience.imported",
         "delivery.exported",
+        "delivery.given_up",
+        "delivery.held",
+        "delivery.released",
         "delivery.redelivery_ordered",
         "events.imported",
         "identifiers.imported",

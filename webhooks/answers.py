@@ -467,6 +467,7 @@ REASONS: Final[Mapping[str, str | Promise]] = {
     "disabled": _("The webhook is disabled."),
     "exhausted": _("All tries failed."),
     "expired": _("It could not be sent in time."),
+    "given_up": _("An operator ended the waiting."),
     "send_until": _("The step's last sending time had passed."),
     "poison": _("Sending this one stopped the sender three times."),
     "rendering": _("The request could not be made from this person's values."),

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.utils.functional import Promise
 
-from webhooks import answers
+from webhooks import answers, holding
 from webhooks.choices import BreakerState, WebhookState
 
 # What "now" means for rates, and how far back the last errors are looked for.
@@ -28,12 +28,14 @@ _CONDITIONS: Final = """
 SELECT w.id, w.name, s.slug, w.rate_per_second, w.concurrency, c.state, c.reason, c.changed_at,
     c.breaker, c.breaker_until, s.sending_stopped_at IS NOT NULL, clock_timestamp(),
     coalesce(queue.waiting, 0), coalesce(queue.waiting - queue.unsent, 0),
+    coalesce(queue.held, 0) + coalesce(held.people, 0),
     least(chunk.due_at, message.due_at), following.due_at
 FROM webhooks_webhook w
 JOIN workspaces_workspace s ON s.id = w.workspace_id
 JOIN webhooks_webhookcontrol c ON c.webhook_id = w.id
 LEFT JOIN (
-    SELECT webhook_id, sum(queued) AS waiting, sum(unsent) AS unsent
+    SELECT webhook_id, sum(queued) AS waiting, sum(unsent) AS unsent,
+        sum(unsent) FILTER (WHERE due_at > %(held)s) AS held
     FROM webhooks_chunk WHERE queued > 0 GROUP BY webhook_id
 ) AS queue ON queue.webhook_id = w.id
 LEFT JOIN LATERAL (
@@ -50,9 +52,13 @@ LEFT JOIN LATERAL (
 ) AS message ON queue.waiting > queue.unsent
 LEFT JOIN LATERAL (
     SELECT m.due_at FROM webhooks_message m
-    WHERE m.webhook_id = w.id AND m.due_at > clock_timestamp()
+    WHERE m.webhook_id = w.id AND m.due_at > clock_timestamp() AND m.due_at <= %(held)s
     ORDER BY m.due_at LIMIT 1
 ) AS following ON queue.waiting > queue.unsent
+LEFT JOIN LATERAL (
+    SELECT sum(cardinality(m.positions)) AS people FROM webhooks_message m
+    WHERE m.webhook_id = w.id AND m.due_at > %(held)s
+) AS held ON queue.waiting > queue.unsent
 WHERE (%(webhooks)s::bigint[] IS NULL OR w.id = ANY(%(webhooks)s))
 ORDER BY s.slug, w.name
 """
@@ -164,6 +170,7 @@ class Condition:
     now: datetime  # By the database's clock.
     waiting: int  # People, whether tried already or not.
     retrying: int  # Of them, those who wait for another try.
+    held: int  # Of them, those whom an operator holds back.
     oldest_due: datetime | None  # What should have gone out longest ago, of what may.
     next_due: datetime | None  # The next try that is not due yet.
     # By class of answer, of the last minute.
@@ -201,6 +208,7 @@ class Condition:
             "is_stopped": self.is_stopped,
             "people_waiting": self.waiting,
             "people_retrying": self.retrying,
+            "people_held": self.held,
             "oldest_due_seconds": round(self.oldest_due_seconds, 1),
             "next_due": self.next_due and self.next_due.isoformat(),
             "requests_per_second": round(self.rate, 2),
@@ -214,7 +222,7 @@ def conditions(webhook_ids: Sequence[int] | None = None) -> list[Condition]:
     """Return how webhooks do, all of them or these, by workspace and name."""
     chosen = None if webhook_ids is None else list(webhook_ids)
     with connection.cursor() as cursor:
-        cursor.execute(_CONDITIONS, {"webhooks": chosen})
+        cursor.execute(_CONDITIONS, {"webhooks": chosen, "held": holding.HELD_AFTER})
         found = [Condition(*row) for row in cursor.fetchall()]
         by_id = {each.id: each for each in found}
         for webhook_id, name, requests, _people in _tries(cursor, chosen):

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 from django.db.models import F
 
+from webhooks import holding
 from webhooks.choices import DeliveryState, StateByte
 from webhooks.models import Delivery
 from webhooks.plans import PlanCache
@@ -182,7 +183,7 @@ class _Reader:
             delivery, state = rows.get(delivery_id), states[position]
             if wanted.tally and delivery is None and not _ended_whole(state, wanted.tally):
                 continue
-            at = delivery.updated_at if delivery else chunk.due_at
+            at = delivery.updated_at if delivery else holding.due_at(chunk.due_at)
             if (wanted.since and at < wanted.since) or (wanted.until and at >= wanted.until):
                 continue
             place = Place(chunk.plan_id, chunk.number, position)

@@ -1,60 +1,81 @@
-"""Look at deliveries, and send again what failed."""
+"""Look at deliveries, send again what failed, and decide about who waits."""
 
 import json
+import signal
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+import time
+from argparse import ArgumentParser
+from types import FrameType
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from webhooks import answers, ledger, redelivery
+from webhooks import answers, engine, holding, ledger, monitoring, redelivery
 from webhooks.choices import DeliveryState
+from webhooks.management.base import find_webhook
 from webhooks.models import Delivery, Plan, Webhook
 from workspaces import permissions
-from workspaces.management.base import ConsoleCommand, find_workspace
+from workspaces.management.base import AskingCommand, KeepLines, find_workspace
 from workspaces.models import User, Workspace
 from workspaces.points import Point
 
-ASK_ABOVE = 1_000
+HELP = """Look at deliveries, send again what failed, and decide about who waits.
 
-HELP = """Look at deliveries, and send again what failed.
-
-  list       the latest first, narrowed by --state, --webhook, --run-plan, --qaid
+  list       the latest first, narrowed by --state, --webhook, --run, --run-plan, --qaid
   show       one delivery: every try, and the exact body that was sent
   redeliver  send again, each under its own id, so that the other side can tell repetitions
+  drain      send in this process what is due of --webhook or --run, until nothing is due
+  hold       let those who wait wait until they are released; it counts against no expiry
+  release    let them go on, each at the place where they were
+  expire     end those who wait as too late, for good, held or not
+
+hold, release and expire choose by --webhook, --run, --run-plan (one step of one run) and
+--reason (how the last try ended; without it also who was not tried yet). Who is in a sender's
+hands at that moment is left alone: they are sent to, or come back and can be chosen then.
+drain ends with 1 when somebody is still due: the webhook is paused, its breaker open, or the
+time over.
 
 Examples:
   manage.py deliveries list --workspace acme --state dead
   manage.py deliveries show dlv_2h0…
   manage.py deliveries redeliver --workspace acme --webhook Coupons --reason status_503 --dry-run
+  manage.py deliveries drain --workspace acme --webhook Coupons --seconds 300
+  manage.py deliveries hold --workspace acme --run 31 --as li@acme.example
+  manage.py deliveries expire --workspace acme --webhook Coupons --reason status_503 --dry-run
 """
+# How often a drain tells how far it is, on a terminal and else.
+TELL_SECONDS = (1.0, 10.0)
+_WAITING = {
+    "hold": ("would be held back", "are held back. “deliveries release” lets them go on"),
+    "release": ("would go on", "go on"),
+    "expire": ("would end as too late", "ended as too late"),
+}
 
 
-class _Formatter(RawDescriptionHelpFormatter):
-    """Keep the help's own lines."""
-
-
-class Command(ConsoleCommand):
+class Command(AskingCommand):
     help = HELP
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        return super().create_parser(prog_name, subcommand, formatter_class=_Formatter, **kwargs)
+        return super().create_parser(prog_name, subcommand, formatter_class=KeepLines, **kwargs)
 
     def add_options(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("action", choices=["list", "show", "redeliver"])
+        add("action", choices=["list", "show", "redeliver", "drain", *_WAITING])
         add("id", nargs="*", help="delivery ids, for show and redeliver")
         add("--workspace", help="the workspace's short name")
-        add("--webhook", help="the webhook's name")
+        add("--webhook", help="the webhook's name or number")
+        add("--run", type=int, metavar="ID", help="everybody of one run")
         add("--run-plan", type=int, metavar="ID", help="the plan of one step of one run")
         add("--state", action="append", choices=DeliveryState.values, help="may be given again")
-        add("--reason", help="the reason of those to send again, like status_503")
+        add("--reason", help="how the last try ended, like status_503")
         add("--qaid", type=int, help="one person's deliveries")
         add("--limit", type=int, default=50, help="how many to list (default 50)")
+        add("--seconds", type=float, help="drain for so long at most")
         add("--json", action="store_true", dest="as_json", help="one JSON object a line")
-        add("--dry-run", action="store_true", help="say how many would be sent again")
-        add("--yes", action="store_true", help="do not ask when many people are affected")
+        add("--dry-run", action="store_true", help="say how many it would be, and change nothing")
+        self.add_yes(parser)
 
     def run(self, *, actor: User | None, action: str = "list", **options: Any) -> None:
         if action == "show":
@@ -63,12 +84,16 @@ class Command(ConsoleCommand):
         if not options["workspace"]:
             raise CommandError("Say which workspace with --workspace.")
         workspace = find_workspace(options["workspace"])
-        webhook = self._webhook(workspace, options["webhook"])
-        plan = self._plan(workspace, options["run_plan"])
+        webhook = find_webhook(workspace, options["webhook"]) if options["webhook"] else None
+        plans = self._plans(workspace, options)
         if action == "list":
-            self._list(actor, workspace, webhook, plan, options)
+            self._list(actor, workspace, webhook, plans, options)
+        elif action == "redeliver":
+            self._redeliver(actor, workspace, webhook, plans, options)
+        elif action == "drain":
+            self._drain(actor, workspace, webhook, plans, options)
         else:
-            self._redeliver(actor, workspace, webhook, plan, options)
+            self._decide(action, actor, workspace, webhook, plans, options)
 
     # --- Looking ----------------------------------------------------------------------------------
 
@@ -77,13 +102,16 @@ class Command(ConsoleCommand):
         actor: User | None,
         workspace: Workspace,
         webhook: Webhook | None,
-        plan: Plan | None,
+        plans: list[Plan] | None,
         options: dict[str, Any],
     ) -> None:
         _require_view(actor, workspace)
+        if plans is not None and len(plans) > 1:
+            numbers = ", ".join(str(plan.pk) for plan in plans)
+            raise CommandError(f"That run has several steps; say --run-plan with one of: {numbers}")
         found = ledger.page(
             workspace,
-            plan=plan,
+            plan=plans[0] if plans else None,
             webhook=webhook,
             states=options["state"] or (),
             qaids=[options["qaid"]] if options["qaid"] else (),
@@ -124,11 +152,11 @@ class Command(ConsoleCommand):
         actor: User | None,
         workspace: Workspace,
         webhook: Webhook | None,
-        plan: Plan | None,
+        plans: list[Plan] | None,
         options: dict[str, Any],
     ) -> None:
         chosen = redelivery.selection(
-            plan_ids=[plan.pk] if plan else None,
+            plan_ids=[plan.pk for plan in plans] if plans is not None else None,
             webhook=webhook,
             reason=options["reason"],
             delivery_ids=options["id"] or None,
@@ -136,37 +164,131 @@ class Command(ConsoleCommand):
         )
         number = redelivery.count(workspace, chosen)
         if options["dry_run"]:
-            self.stdout.write(f"{number} deliveries would be sent again.")
+            self._tell({"would": number}, f"{number} deliveries would be sent again.", options)
             return
-        if number > ASK_ABOVE and not options["yes"] and not self._is_agreed(number):
-            raise CommandError("Nothing was sent. Run it with --yes to send without being asked.")
+        self.confirm(people=number, what="Sending again", yes=options["yes"])
         job = redelivery.order(workspace=workspace, actor=actor, chosen=chosen, now=timezone.now())
-        self.stdout.write(
-            self.style.SUCCESS(f"{job.total} deliveries are being sent again (order {job.pk}).")
+        told = f"{job.total} deliveries are being sent again (order {job.pk})."
+        self._tell({"people": job.total, "order": job.pk}, self.style.SUCCESS(told), options)
+
+    # --- Who waits --------------------------------------------------------------------------------
+
+    def _decide(
+        self,
+        action: str,
+        actor: User | None,
+        workspace: Workspace,
+        webhook: Webhook | None,
+        plans: list[Plan] | None,
+        options: dict[str, Any],
+    ) -> None:
+        chosen = holding.selection(
+            webhook=webhook,
+            plan_ids=[plan.pk for plan in plans] if plans is not None else None,
+            reason=options["reason"],
         )
+        waiting = holding.count(workspace, chosen)
+        would, done = _WAITING[action]
+        number = {
+            "hold": waiting.people - waiting.held - waiting.in_hands,
+            "release": waiting.held,
+            "expire": waiting.people - waiting.in_hands,
+        }[action]
+        if options["dry_run"]:
+            told = f"{number:,} people {would}; {waiting.in_hands:,} are in a sender's hands."
+            self._tell({"would": number, "in_hands": waiting.in_hands}, told, options)
+            return
+        if action != "release":
+            self.confirm(people=number, what=f"This ({action})", yes=options["yes"])
+        act = {"hold": holding.hold, "release": holding.release, "expire": holding.expire}[action]
+        people = act(workspace=workspace, actor=actor, chosen=chosen)
+        self._tell({"people": people}, self.style.SUCCESS(f"{people:,} people {done}."), options)
 
-    def _is_agreed(self, number: int) -> bool:
-        if not sys.stdin.isatty():
-            return False
-        return input(f"Send {number} deliveries again? Type yes: ").strip().lower() == "yes"
+    def _drain(
+        self,
+        actor: User | None,
+        workspace: Workspace,
+        webhook: Webhook | None,
+        plans: list[Plan] | None,
+        options: dict[str, Any],
+    ) -> None:
+        if actor is not None:
+            permissions.require(actor, workspace, Point.WEBHOOK_MANAGEMENT)
+        chosen = {plan.webhook_id for plan in plans or ()} | ({webhook.pk} if webhook else set())
+        if not chosen:
+            raise ValidationError("Choose a run or a webhook.")
+        until = time.monotonic() + (options["seconds"] or float("inf"))
+        settled, is_stopped = 0, False
+        for webhook_id in sorted(chosen):
+            sender = engine.Sender(webhook_id=webhook_id)
+
+            def stop(number: int, frame: FrameType | None, sender: engine.Sender = sender) -> None:
+                sender.stop()
+
+            before = [signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)]
+            progress = _Progress(self, sender, settled)
+            sender.is_wanted = progress.tell
+            try:
+                settled += sender.drain(seconds=max(0.0, until - time.monotonic()))
+            finally:
+                for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+                    signal.signal(each, handler)
+            is_stopped = sender.is_stopping
+            if is_stopped:
+                break
+        found = monitoring.conditions(sorted(chosen))
+        due = [each for each in found if each.oldest_due]
+        waiting = sum(each.waiting for each in found)
+        why = "".join(f" {_why(each)}" for each in due)
+        told = f"{settled:,} people settled; {waiting:,} wait.{why}"
+        self._tell({"settled": settled, "waiting": waiting, "due": bool(due)}, told, options)
+        if due:
+            sys.exit(1)
+
+    def _tell(self, plain: dict[str, Any], text: str, options: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(plain) if options["as_json"] else text)
 
     @staticmethod
-    def _webhook(workspace: Workspace, name: str | None) -> Webhook | None:
-        if not name:
+    def _plans(workspace: Workspace, options: dict[str, Any]) -> list[Plan] | None:
+        """Return the plans of the run or the step that was named; None when none was."""
+        number, run = options["run_plan"], options["run"]
+        if number is None and run is None:
             return None
-        found = Webhook.objects.filter(workspace=workspace, name=name).first()
-        if found is None:
-            raise CommandError(f"No webhook of this workspace is called “{name}”.")
-        return found
+        found = Plan.objects.filter(workspace=workspace)
+        found = found.filter(pk=number) if number is not None else found.filter(run_id=run)
+        if not found:
+            what = f"plan {number}" if number is not None else f"run {run}"
+            raise CommandError(f"This workspace has no {what}.")
+        return list(found.order_by("pk"))
 
-    @staticmethod
-    def _plan(workspace: Workspace, number: int | None) -> Plan | None:
-        if number is None:
-            return None
-        found = Plan.objects.filter(workspace=workspace, pk=number).first()
-        if found is None:
-            raise CommandError(f"This workspace has no plan {number}.")
-        return found
+
+class _Progress:
+    """Tells how many people a drain has settled; asked by the sender once a second."""
+
+    def __init__(self, command: Command, sender: engine.Sender, before: int) -> None:
+        self._command, self._sender, self._before = command, sender, before
+        self._is_terminal = sys.stderr.isatty()
+        self._tell_at = time.monotonic()
+
+    def tell(self) -> bool:
+        if time.monotonic() >= self._tell_at:
+            self._tell_at += TELL_SECONDS[0 if self._is_terminal else 1]
+            settled = self._before + self._sender.settled
+            end = "\r" if self._is_terminal else "\n"
+            self._command.stderr.write(f"{settled:,} people settled", ending=end)
+            self._command.stderr.flush()
+        return True
+
+
+def _why(each: monitoring.Condition) -> str:
+    """Return why people of a webhook are due and were not sent to."""
+    if not each.is_active:
+        return f"{each.name} is {each.state}: “manage.py webhook resume” lets it go on."
+    if each.is_stopped:
+        return "All sending of the workspace is stopped."
+    if each.breaker_is_open:
+        return f"The breaker of {each.name} is {each.breaker}."
+    return f"Some of {each.name} are still due."
 
 
 def _may(actor: User | None, workspace: Workspace, point: Point) -> bool:

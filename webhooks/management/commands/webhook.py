@@ -160,6 +160,8 @@ def _queue(each: Condition) -> str:
     told = f"{each.waiting:,} people wait"
     if each.retrying:
         told += f", {each.retrying:,} of them for another try"
+    if each.held:
+        told += f", {each.held:,} of them held back"
     if each.oldest_due:
         told += f"; the oldest should have gone out {ago(each.oldest_due_seconds)} ago"
     if each.next_due:
