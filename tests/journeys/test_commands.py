@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from journeys.choices import RunState
 from journeys.models import Journey, Run
 from tests.journeys.factories import NOW, Scene, make_scene
 from tests.journeys.test_runner import make_crowd, publish, sweep
@@ -102,7 +103,9 @@ def test_above_a_thousand_people_a_script_has_to_say_yes(scene: Scene) -> None:
     assert state_of(journey) == "stopped"
 
 
-def test_runs_are_listed_and_watched_to_their_end(scene: Scene) -> None:
+def test_runs_are_listed_and_watched_to_their_end(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journey = scene.journey()
     run = publish(scene, journey)
     sweep()
@@ -111,6 +114,21 @@ def test_runs_are_listed_and_watched_to_their_end(scene: Scene) -> None:
     Run.objects.filter(pk=run.pk).update(state="finished", ended_at=NOW)
 
     assert "Finished: 3 people" in call("runs", "watch", run.pk)
+    assert json.loads(call("runs", "watch", run.pk, "--json"))["state"] == "finished"
+
+    screen = StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("time.sleep", lambda seconds: stop(run))
+    Run.objects.filter(pk=run.pk).update(state=RunState.RUNNING)
+    with pytest.raises(SystemExit) as ended:
+        call_command("runs", "watch", run.pk, stdout=screen)
+    assert ended.value.code == 1
+    assert "\x1b[" in screen.getvalue()
+    assert screen.getvalue().count("CRM coupons") == 2
+
+
+def stop(run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(state=RunState.STOPPED)
     assert call("runs", "list", "--open") == "No run matches.\n"
 
 

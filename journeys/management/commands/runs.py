@@ -1,23 +1,40 @@
 """List runs, and watch one until it ends."""
 
 import json
+import sys
 import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.utils import timezone
 
-from journeys import runs, uses
+from journeys import components, runs, uses
 from journeys.choices import RunState
 from journeys.management.base import find_journey, find_run
 from journeys.models import Run
 from workspaces import permissions
-from workspaces.management.base import AskingCommand, Subcommands, table
+from workspaces.management.base import AskingCommand, KeepLines, Subcommands, table
 from workspaces.models import User
+
+HELP = """List runs, or watch one until it ends.
+
+watch draws one table over and over in a terminal, and prints a line each second into a file or a
+pipe. It ends with the run: with 0 when that is finished, with 1 when it was stopped or ended
+abnormally, with 130 after Ctrl-C, which leaves the run alone.
+
+Examples:
+  manage.py runs list --open
+  manage.py runs watch 31
+  manage.py runs watch 31 --json --every 10 > run.jsonl
+"""
+INTERRUPTED = 130  # As a shell says it of what Ctrl-C ended.
 
 
 class Command(AskingCommand):
-    help = "List runs, or watch one until it ends. Example: manage.py runs watch 31"
+    help = HELP
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(prog_name, subcommand, formatter_class=KeepLines, **kwargs)
 
     def add_options(self, parser: ArgumentParser) -> None:
         words = Subcommands(parser)
@@ -26,9 +43,10 @@ class Command(AskingCommand):
         listing.add_argument("--open", action="store_true", help="only those that are not over")
         listing.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
         listing.add_argument("--json", action="store_true", help="print JSON")
-        watch = words.add("watch", self._watch, "print a line a second until the run ends")
+        watch = words.add("watch", self._watch, "show how far it is each second until it ends")
         watch.add_argument("number", type=int, metavar="RUN", help="the run's number")
-        watch.add_argument("--every", type=float, default=1.0, help="seconds between two lines")
+        watch.add_argument("--json", action="store_true", help="print a JSON object a line")
+        watch.add_argument("--every", type=float, default=1.0, help="seconds between two looks")
 
     def run(self, *, actor: User | None, **options: Any) -> None:
         options["run_word"](actor=actor, **options)
@@ -78,13 +96,71 @@ class Command(AskingCommand):
         self.stdout.write(table(lines))
 
     def _watch(self, *, actor: User | None, number: int, every: float, **options: Any) -> None:
-        while True:
-            run = find_run(number, actor)
-            self.stdout.write(line_of(runs.progress_of(run, now=timezone.now())))
-            self.stdout.flush()
-            if run.state not in uses.OPEN_STATES:
-                return
-            time.sleep(every)
+        drawn = 0
+        try:
+            while True:
+                run = find_run(number, actor)
+                progress = runs.progress_of(run, now=timezone.now())
+                if options["json"]:
+                    self.stdout.write(json.dumps(plain(progress)))
+                elif self.stdout.isatty():
+                    drawn = self._redraw(progress, drawn)
+                else:
+                    self.stdout.write(line_of(progress))
+                self.stdout.flush()
+                if run.state not in uses.OPEN_STATES:
+                    break
+                time.sleep(every)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        if run.state != RunState.FINISHED:
+            sys.exit(1)
+
+    def _redraw(self, progress: runs.Progress, drawn: int) -> int:
+        """Draw the table over the one of before; return how many lines it has."""
+        lines = [line_of(progress), "", *steps_of(progress).splitlines()]
+        above = f"\x1b[{drawn}F\x1b[J" if drawn else ""
+        self.stdout.write(above + "\n".join(lines))
+        return len(lines)
+
+
+def steps_of(progress: runs.Progress) -> str:
+    """Return a table of the run's sending steps, which people pass one after the other."""
+    head = ["Step", "Webhook", "Waiting", "Accepted", "Failed", "Skipped", "Too late", "Unknown"]
+    rows: list[list[Any]] = [head]
+    for step in progress.steps:
+        counts = step.counts
+        rows.append(
+            [
+                step.step.name or str(components.of(step.step).label),
+                step.plan.webhook.name,
+                counts.queued,
+                counts.delivered,
+                counts.dead,
+                counts.skipped,
+                counts.expired,
+                counts.uncertain,
+            ]
+        )
+    return table(rows)
+
+
+def plain(progress: runs.Progress) -> dict[str, Any]:
+    return {
+        "run": progress.run.pk,
+        "state": progress.run.state,
+        "percent": progress.percent,
+        "people": progress.people,
+        "accepted": progress.accepted,
+        "failed": progress.failed,
+        "skipped": progress.skipped,
+        "expired": progress.expired,
+        "cancelled": progress.cancelled,
+        "uncertain": progress.uncertain,
+        "waiting": progress.waiting,
+        "people_per_second": round(progress.rate, 2),
+        "seconds_left": progress.seconds_left,
+    }
 
 
 def line_of(progress: runs.Progress) -> str:
