@@ -1,0 +1,270 @@
+"""What a row works with: a database of its own, a receiver, and processes to be mistreated."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.request import urlopen
+
+from django.conf import settings
+from django.db import connection
+
+from faults import processes
+from faults.names import GUARDS_VARIABLE, POINTS_VARIABLE, SETTINGS
+from faults.processes import Process, python, wait_until
+from qa_webhook import local, scratch
+from qa_webhook.servers import Postgres, Valkey
+from tests.journeys import factories as journey_factories
+from tests.webhooks.processes import OPTIONS
+from tests.webhooks.scene import Scene, make_people, make_scene
+from webhooks import progress
+from webhooks.models import Plan
+
+LEASE_SECONDS: Final[float] = OPTIONS["lease_seconds"]
+# A flush takes so many answers; what is open besides is bounded by the concurrency.
+FLUSH_PEOPLE: Final = 100
+
+
+class Ledger:
+    """The receiver's process and the file that it writes."""
+
+    def __init__(self, file: Path, process: Process, log: Path) -> None:
+        self.file = file
+        self.process = process
+        self._log = log
+        self.port = 0
+
+    def start(self, port: int = 0) -> None:
+        self._log.write_bytes(b"")
+        if port:
+            self.process._command[-1] = str(port)
+        self.process.start()
+        wait_until(lambda: self._log.read_bytes().count(b"\n"), "the receiver listens")
+        self.port = int(self._log.read_text().split("\n")[0])
+
+    def url(self, path: str, *, host: str = "127.0.0.1", scheme: str = "http") -> str:
+        return f"{scheme}://{host}:{self.port}{path}"
+
+    def count(self) -> int:
+        return self.file.read_bytes().count(b"\n") if self.file.exists() else 0
+
+    def lines(self, part: str = "") -> list[dict[str, Any]]:
+        """Return the requests whose path holds ``part``, whole lines only, the oldest first."""
+        text = self.file.read_text() if self.file.exists() else ""
+        found = [json.loads(line) for line in text.split("\n")[:-1]]
+        return [each for each in found if part in each["path"]]
+
+    def open_requests(self) -> int:
+        """Return how many connections the receiver has now."""
+        with urlopen(f"http://127.0.0.1:{self.port}/stats") as answer:
+            found = json.load(answer)
+        return int(found["connections"])
+
+
+@dataclass
+class Allowed:
+    """What the row did that the invariants have to know of."""
+
+    # People that may have been accepted twice: what was open or unflushed at its crashes.
+    doubled: int = 0
+    # Requests beyond the attempts on record: libcurl's own repeats on dead kept connections.
+    repeated: int = 0
+    # Paths whose answers say "misconfigured", which uses no attempt.
+    uncounted: set[str] = field(default_factory=set)
+    # URLs that a webhook had before it was edited.
+    former_paths: dict[int, str] = field(default_factory=dict)
+
+
+class Rig:
+    """One row's world. Leaving it ends every process."""
+
+    def __init__(self, *, without: str = "", owns_servers: bool = False, scale: int = 1) -> None:
+        """``owns_servers``: PostgreSQL and Valkey are this run's own and may be broken."""
+        self.without = without
+        self.scale = scale
+        self.allowed = Allowed()
+        self._owns_servers = owns_servers
+        self._stack = ExitStack()
+        self._processes: list[Process] = []
+        self._scenes = 0
+
+    def __enter__(self) -> Self:
+        self.directory = Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
+        )
+        self.directory.chmod(0o755)
+        self.name = connection.settings_dict["NAME"]
+        self.ledger = self.receiver()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end_processes()
+        self._stack.close()
+
+    def end_processes(self) -> None:
+        for process in self._processes:
+            process.kill()
+
+    def enter(self, manager: Any) -> Any:
+        """Enter a context that ends with the row."""
+        return self._stack.enter_context(manager)
+
+    # --- Servers ----------------------------------------------------------------------------------
+
+    @property
+    def postgres(self) -> Postgres:
+        """The server, which the row may kill; the suite's own is nobody's to kill."""
+        if not self._owns_servers:
+            raise processes.NotRunError("needs servers of its own: python -m faults")
+        return Postgres(directory=local.DIRECTORY, sockets=local.socket_directory())
+
+    @property
+    def valkey(self) -> Valkey:
+        if not self._owns_servers:
+            raise processes.NotRunError("needs servers of its own: python -m faults")
+        return Valkey(directory=local.DIRECTORY, socket=local.valkey_socket())
+
+    # --- Processes --------------------------------------------------------------------------------
+
+    def environment(self, *, points: str = "", **options: Any) -> dict[str, str]:
+        """Return what a process of ours needs; ``options`` are those of the sender."""
+        return {
+            **scratch.environment_for(self.name),
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+            "ENV_FILE": os.devnull,
+            "SENDER_OPTIONS": json.dumps({**OPTIONS, **options}),
+            "LOG_FORMAT": "json",
+            "LOG_LEVEL": "INFO",
+            "EGRESS_ALLOW": "127.0.0.1/32",
+            POINTS_VARIABLE: points,
+            GUARDS_VARIABLE: self.without,
+        }
+
+    def run(self, name: str, command: list[str], environment: Mapping[str, str]) -> Process:
+        """Start a process that ends with the row."""
+        log = self.directory / f"{name}-{len(self._processes)}.log"
+        made = Process(name, command, environment, log)
+        self._processes.append(made)
+        return made.start()
+
+    def manage(self, *arguments: str, points: str = "", **options: Any) -> Process:
+        environment = self.environment(points=points, **options)
+        return self.run(arguments[0], python("manage.py", *arguments), environment)
+
+    def sender(self, *arguments: str, points: str = "", **options: Any) -> Process:
+        return self.manage("sender", *arguments, points=points, **options)
+
+    def planner(self, *, points: str = "") -> Process:
+        return self.manage("planner", points=points)
+
+    def receiver(self, *arguments: str, prefix: list[str] | None = None) -> Ledger:
+        """Start another receiver with a ledger of its own."""
+        number = len(self._processes)
+        file = self.directory / f"ledger-{number}.jsonl"
+        log = self.directory / f"receiver-{number}.out"
+        command = [*(prefix or []), *python("-m", "faults.receiver", "--write", str(file))]
+        environment = {**self.environment(), GUARDS_VARIABLE: ""}
+        process = Process("receiver", [*command, *arguments, "--port", "0"], environment, log)
+        self._processes.append(process)
+        made = Ledger(file, process, log)
+        made.start()
+        return made
+
+    def celery(self) -> Process:
+        command = [
+            *("-m", "celery", "--quiet", "--app", "qa_webhook", "worker", "--beat"),
+            *("--queues", "plan,send,misc", "--schedule", str(self.directory / "beat")),
+            *("--concurrency", "1", "--without-gossip", "--without-mingle"),
+        ]
+        return self.run("worker", python(*command), self.environment())
+
+    def web(self, port: int, **environment: str) -> Process:
+        command = [
+            *("-m", "gunicorn", "qa_webhook.wsgi", "--worker-class", "gthread", "--threads", "8"),
+            *("--bind", f"127.0.0.1:{port}", "--no-control-socket", "--log-level", "error"),
+        ]
+        told = {**self.environment(), "SITE_URL": f"http://127.0.0.1:{port}", **environment}
+        made = self.run("web", python(*command), told)
+
+        def is_up() -> bool:
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/health/live", timeout=2) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
+
+        wait_until(is_up, "the web server answers")
+        return made
+
+    # --- Scenes -----------------------------------------------------------------------------------
+
+    def path(self, behaviour: str) -> str:
+        """Return a path of a tenant's own that the receiver answers like this."""
+        self._scenes += 1
+        return f"/t{self._scenes}/-/{behaviour}"
+
+    def scene(self, behaviour: str, *, people: int, submit: int = 0, **fields: Any) -> Scene:
+        """Make a workspace with a webhook that leads to the receiver, and plan its people."""
+        url = fields.pop("url", None) or self.ledger.url(self.path(behaviour))
+        made = make_scene(url, people=people, **{"timeout_seconds": 2, **fields})
+        if submit:
+            made.submit(size=submit)
+        return made
+
+    def crowd(self, behaviour: str, *, people: int, **fields: Any) -> journey_factories.Scene:
+        """Make a workspace with so many people in an audience, for journeys of any steps."""
+        url = self.ledger.url(self.path(behaviour))
+        made = journey_factories.make_scene(url=url, **{"timeout_seconds": 2, **fields})
+        members = made.audience.members
+        members.all().delete()
+        qaids = make_people(made.workspace, people, id_type=made.mobile)
+        members.model.objects.bulk_create(
+            members.model(audience=made.audience, profile_id=qaid) for qaid in qaids
+        )
+        return made
+
+    def wait(self, condition: Callable[[], object], expectation: str, **named: Any) -> float:
+        return wait_until(condition, expectation, **named)
+
+    def wait_for_requests(self, more: int, *, ledger: Ledger | None = None) -> None:
+        """Wait until so many more requests have come in."""
+        found = ledger or self.ledger
+        wanted = found.count() + more
+        wait_until(lambda: found.count() >= wanted, f"{more} more requests")
+
+    def wait_until_done(self, *scenes: Scene, seconds: float = processes.WAIT_SECONDS) -> float:
+        return wait_until(
+            lambda: all(scene.counts().queued == 0 for scene in scenes),
+            "everybody ended",
+            seconds=seconds,
+        )
+
+
+def totals() -> dict[str, int]:
+    """Return how everybody in the database stands, by state."""
+    found: dict[str, int] = {}
+    for counts in progress.counts(list(Plan.objects.values_list("pk", flat=True))).values():
+        for state in ("delivered", "dead", "expired", "cancelled", "skipped", "uncertain"):
+            found[state] = found.get(state, 0) + getattr(counts, state)
+    return {state: number for state, number in found.items() if number}
+
+
+@contextmanager
+def setting(name: str, value: Any) -> Iterator[None]:
+    """Change one of Django's settings in this process for a while."""
+    before = getattr(settings, name)
+    setattr(settings, name, value)
+    try:
+        yield
+    finally:
+        setattr(settings, name, before)
