@@ -21,7 +21,9 @@ MESSAGES_AT_ONCE: Final = 200
 # A webhook has its turn when something of it is due: longest not served first.
 _DUE_WEBHOOKS: Final = """
 SELECT * FROM (
-    SELECT c.webhook_id, w.concurrency, EXISTS (
+    SELECT c.webhook_id, CASE WHEN c.breaker <> 'closed' THEN least(w.concurrency, 3)
+        WHEN c.breaker_ramp > 0 THEN least(w.concurrency, c.breaker_ramp)
+        ELSE w.concurrency END, EXISTS (
         SELECT 1 FROM webhooks_message m
         WHERE m.webhook_id = c.webhook_id AND m.due_at <= clock_timestamp()
             AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
@@ -36,7 +38,7 @@ SELECT * FROM (
     JOIN webhooks_webhook w ON w.id = c.webhook_id
     JOIN workspaces_workspace s ON s.id = w.workspace_id
     WHERE c.state = 'active' AND s.sending_stopped_at IS NULL
-        AND (c.breaker_until IS NULL OR c.breaker_until <= clock_timestamp())
+        AND (c.breaker <> 'open' OR c.breaker_until <= clock_timestamp())
 ) AS found
 WHERE has_messages OR has_chunks
 ORDER BY last_served NULLS FIRST, webhook_id
@@ -59,6 +61,8 @@ RETURNING k.id, k.plan_id, k.day, k.qaids, k.events, k.states, k.claims, due.was
     clock_timestamp()
 """
 
+# Whatever a message waited for beyond its due time (a pause, a breaker, a limit) counts
+# against nobody's expiry.
 _CLAIM_MESSAGES: Final = """
 WITH due AS (
     SELECT m.id, m.lease IS NOT NULL AS was_open
@@ -71,7 +75,8 @@ WITH due AS (
 )
 UPDATE webhooks_message m SET lease = %(token)s, claims = m.claims + 1,
     lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
-    attempts = m.attempts + due.was_open::int
+    attempts = m.attempts + due.was_open::int,
+    expires_at = m.expires_at + (clock_timestamp() - m.due_at), due_at = clock_timestamp()
 FROM due WHERE m.id = due.id
 RETURNING m.id, m.plan_id, m.chunk_id, m.day, m.delivery_ids, m.positions, m.body, m.kind,
     m.attempts, m.first_attempt_at, m.expires_at, m.claims, due.was_open, clock_timestamp()
@@ -92,7 +97,7 @@ class DueWebhook(NamedTuple):
     """A webhook that something is due of."""
 
     id: int
-    concurrency: int
+    concurrency: int  # As much of it as the breaker allows.
     has_messages: bool
     has_chunks: bool
 

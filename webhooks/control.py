@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from webhooks import tasks
+from webhooks import breaker, tasks
 from webhooks.answers import MISCONFIGURED_IN_A_ROW
 from webhooks.choices import PlanState, WebhookState
-from webhooks.models import Chunk, Message, Plan, Webhook, WebhookControl
+from webhooks.models import Chunk, Plan, Webhook, WebhookControl
 from webhooks.signals import deliveries_settled
 from workspaces import audit, notices, permissions
 
@@ -54,6 +54,11 @@ _STOPPED: Final = {
         "in use. Ask its developers for the new one."
     ),
 }
+# What is told once of a trouble in which the engine goes on by itself.
+_TROUBLE: Final = _(
+    "The webhook “%(webhook)s” waits: most of the other system's latest answers were failures. "
+    "It is tried again by itself, and nobody is lost."
+)
 # What whoever waits for a webhook reads when it no longer sends, whoever stopped it.
 _WAITS: Final = {
     WebhookState.PAUSED: _(
@@ -103,6 +108,7 @@ def register_notices() -> None:
     """Give the notices of this module their sentences; called when the app starts."""
     for reason, sentence in _STOPPED.items():
         notices.register(f"webhook_{reason}", sentence)
+    notices.register("webhook_trouble", _TROUBLE)
     for state, sentence in _WAITS.items():
         notices.register(f"webhook_{state}", sentence)
 
@@ -142,14 +148,12 @@ def _stop(
 
 @transaction.atomic
 def resume(*, webhook: Webhook, actor: "User | None", now: datetime) -> bool:
-    """Make a webhook active again. The time it stood still counts against nobody's expiry."""
-    control = WebhookControl.objects.select_for_update().get(webhook=webhook)
+    """Make a webhook active again, with its breaker closed."""
     stood = [WebhookState.PAUSED, WebhookState.DISABLED]
     if not _change(webhook, WebhookState.ACTIVE, stood, actor=actor, now=now, reason=""):
         return False
     WebhookControl.objects.filter(webhook=webhook).update(misconfigured_in_a_row=0)
-    waiting = Message.objects.filter(webhook=webhook, expires_at__isnull=False)
-    waiting.update(expires_at=F("expires_at") + (now - control.changed_at))
+    breaker.reset(webhook.pk)
     transaction.on_commit(partial(tasks.hint, webhook.pk))
     return True
 
@@ -172,15 +176,41 @@ def stop_by_engine(webhook_id: int, *, state: WebhookState, reason: str, now: da
     return True
 
 
+def tell_of_trouble(webhook_id: int) -> None:
+    """Tell administrators and whoever waits that a breaker has opened; once a trouble."""
+    webhook = Webhook.objects.select_related("workspace").get(pk=webhook_id)
+    notices.tell(
+        workspace=webhook.workspace,
+        kind="webhook_trouble",
+        params={"webhook": webhook.name},
+        url=_page_of(webhook),
+        subject=f"webhook:{webhook.pk}",
+    )
+    administrators = permissions.administrators_of(webhook.workspace)
+    to = _responsible(webhook) - set(administrators)
+    notices.tell(
+        workspace=webhook.workspace,
+        kind="webhook_trouble",
+        params={"webhook": webhook.name},
+        url=webhook.workspace.get_absolute_url(),
+        to=list(to),
+        subject=f"webhook:{webhook.pk}",
+    )
+
+
 def _tell_who_waits(
     webhook: Webhook, state: WebhookState, *, besides: "Collection[User | None]"
 ) -> None:
     """Tell the members who are responsible for people that are still to be sent to."""
+    to = [user for user in _responsible(webhook) if user not in besides]
+    _tell(webhook, state, to=to, url=webhook.workspace.get_absolute_url())
+
+
+def _responsible(webhook: Webhook) -> "set[User]":
+    """Return who is responsible for people that are still to be sent to."""
     waiting = Chunk.objects.filter(plan=OuterRef("pk"), queued__gt=0)
     plans = Plan.objects.filter(Exists(waiting), webhook=webhook, state=PlanState.ACTIVE)
-    responsible = {plan.responsible for plan in plans.select_related("responsible")}
-    to = {user for user in responsible if user is not None and user not in besides}
-    _tell(webhook, state, to=to, url=webhook.workspace.get_absolute_url())
+    return {plan.responsible for plan in plans.select_related("responsible") if plan.responsible}
 
 
 def _tell(
@@ -263,9 +293,6 @@ def resume_plans(plan_ids: Sequence[int], *, responsible: "User | None", now: da
     resumed = 0
     paused = Plan.objects.select_for_update().filter(pk__in=plan_ids, state=PlanState.PAUSED)
     for plan in paused:
-        if plan.paused_at is not None:
-            waiting = Message.objects.filter(plan=plan, expires_at__isnull=False)
-            waiting.update(expires_at=F("expires_at") + (now - plan.paused_at))
         Plan.objects.filter(pk=plan.pk).update(
             state=PlanState.ACTIVE, pause_reason="", paused_at=None, responsible=responsible
         )

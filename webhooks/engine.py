@@ -8,6 +8,7 @@ the broker only shortens the wait.
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from webhooks import (
+    breaker,
     claiming,
     closing,
     control,
@@ -27,7 +29,7 @@ from webhooks import (
     settling,
 )
 from webhooks.answers import Action, Verdict
-from webhooks.choices import PlanState, StateByte, WebhookState
+from webhooks.choices import BreakerState, PlanState, StateByte, WebhookState
 from webhooks.control import Flags
 from webhooks.headers import message_lines
 from webhooks.intake import LEFT_OVER_SECONDS, Intake
@@ -207,6 +209,7 @@ class Sender:
         if now >= self._flags_at:
             self._flags_at = now + self.options.flags_seconds
             self._read_flags()
+            self._read_breakers()
             for line in self._intake.lines.values():
                 self._intake.refresh(line)
         if now >= self._housekeeping_at:
@@ -217,6 +220,8 @@ class Sender:
                 self._heart.beat(losses=self._keeper.losses)
             closing.close_cancelled()
             redelivery.work()
+            for line in self._intake.lines.values():
+                self._note_breaker(line)
         if now >= self._partitions_at:
             self._partitions_at = now + PARTITIONS_SECONDS
             partitions.ensure_ahead(now=timezone.now())
@@ -232,6 +237,15 @@ class Sender:
             for plan in self._plans_of(held)
         }
         self._flags = control.read_flags(sorted(plans)) if plans else {}
+
+    def _read_breakers(self) -> None:
+        """See what other senders learned of a receiver; what is not ours to send goes back."""
+        lines = self._intake.lines
+        found = breaker.read(list(lines)) if lines else {}
+        for line in lines.values():
+            line.breaker = found.get(line.webhook_id)
+            if line.breaker is not None and not line.slots:
+                self._clear(line)
 
     @staticmethod
     def _plans_of(held: Held) -> list[CompiledPlan]:
@@ -325,6 +339,8 @@ class Sender:
                 plan_id = envelope.plan.id
                 if target.rate_per_second is not None and not self._has_token(line):
                     break
+                if line.breaker is not None and not self._has_probe(line):
+                    break
                 ready.popleft()
                 self._submit(line, envelope)
                 room -= 1
@@ -357,6 +373,18 @@ class Sender:
         line.tokens -= 1
         return True
 
+    def _has_probe(self, line: Line) -> bool:
+        """Tell whether a receiver in trouble may be asked once more; one taken up again may."""
+        found = line.breaker
+        if found is None or found.state != BreakerState.PROBING:
+            return True
+        if found.probes >= breaker.PROBES:
+            return False
+        if not breaker.take_probe(line.webhook_id):
+            line.breaker = replace(found, probes=breaker.PROBES)
+            return False
+        return True
+
     def _open_with_intent(self, line: Line, held: Held) -> None:
         """Write who may be open before they are; a chunk that kills senders is alone."""
         if held.is_alone and self.transport.open:
@@ -366,6 +394,8 @@ class Sender:
         while held.ready and len(chosen) < min(limit, INTENTS_AT_ONCE):
             envelope = held.ready[0]
             if not self._may_open(held, envelope) or not self._has_token(line):
+                break
+            if not self._has_probe(line):
                 break
             chosen.append(held.ready.popleft())
         if not chosen:
@@ -413,6 +443,7 @@ class Sender:
         if (delivered := line.judge.at_once(envelope, answer)) is not None:
             line.misconfigured = 0
             line.is_run_broken = True
+            line.good += 1
             self._record(delivered)
             return
         tried, verdict = line.judge.judge(
@@ -427,6 +458,12 @@ class Sender:
         else:
             line.misconfigured = 0
             line.is_run_broken = True
+            if verdict.counts_as_failure:
+                line.failed, line.failure = line.failed + 1, verdict.reason
+                if line.failed >= self.options.breaker.results:
+                    self._flush_at = 0.0  # The breaker is told with the flush.
+            else:
+                line.good += 1
         self._record(tried)
 
     def _repack(self, envelope: Envelope) -> Repack:
@@ -484,11 +521,38 @@ class Sender:
             chunk_ids = sorted(chunk for found in by_plan.values() for chunk in found)
             deliveries_settled.send(sender=Plan, plan_ids=sorted(by_plan), chunk_ids=chunk_ids)
         self._note_misconfigured()
+        for line in self._intake.lines.values():
+            if line.failed or line.breaker is not None:
+                self._note_breaker(line)
 
     @staticmethod
     def _has_later(tried: Sequence[Tried]) -> bool:
         """Tell whether people of chunks that nobody holds ended; held ones are told of later."""
         return any(each.envelope is not None and each.envelope.is_stored for each in tried)
+
+    def _note_breaker(self, line: Line) -> None:
+        """Tell the breaker what came since it was last told; an open one lets nothing more out."""
+        if not line.good and not line.failed:
+            return
+        was = line.breaker.state if line.breaker else BreakerState.CLOSED
+        found, is_new = breaker.note(
+            line.webhook_id,
+            good=line.good,
+            failed=line.failed,
+            reason=line.failure,
+            concurrency=line.target.concurrency,
+            now=self._clock.now(),
+            rules=self.options.breaker,
+        )
+        line.good = line.failed = 0
+        line.failure = ""
+        line.breaker = found if found.limit is not None else None
+        if found.state == BreakerState.OPEN:
+            self._clear(line)
+        if found.state == BreakerState.OPEN != was:
+            log.warning("breaker_opened", webhook=line.webhook_id, reason=found.reason)
+        if is_new:
+            control.tell_of_trouble(line.webhook_id)
 
     def _note_misconfigured(self) -> None:
         """Count, over all senders, the answers in a row that say that key or URL is wrong."""
@@ -511,6 +575,10 @@ class Sender:
     def _drop(self, line: Line) -> None:
         """Open nothing more of a webhook that stands still; its work goes back when it is idle."""
         self._flags_at = 0.0
+        self._clear(line)
+
+    @staticmethod
+    def _clear(line: Line) -> None:
         for held in line.holds:
             held.ready.clear()
 

@@ -12,8 +12,17 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 
-from webhooks import claiming, closing, control, fault_points, grants, lanes, preparing
-from webhooks.choices import PlanState, StateByte, WebhookState
+from webhooks import (
+    breaker,
+    claiming,
+    closing,
+    control,
+    fault_points,
+    grants,
+    lanes,
+    preparing,
+)
+from webhooks.choices import BreakerState, PlanState, StateByte, WebhookState
 from webhooks.control import Flags
 from webhooks.leases import Keeper
 from webhooks.lines import Line, Options
@@ -133,7 +142,8 @@ class Intake:
                 self.close(line)
             return False
         count = lanes.count_of(concurrency)
-        if line is None or len(line.lane_numbers) < count:
+        held = sum(number < count for number in line.lane_numbers) if line else 0
+        if line is None or held < count:
             token = line.lane_lease.token if line and line.lane_lease else uuid4()
             began = time.monotonic()
             taken = lanes.take(
@@ -156,7 +166,17 @@ class Intake:
                 line.lane_numbers += taken
                 with connection.cursor() as cursor:
                     claiming.served(cursor, webhook_id)
+        if line is not None:
+            self._wake(line)
         return line is not None and line.slots > 0
+
+    def _wake(self, line: Line) -> None:
+        """Begin to probe a receiver in trouble when its pause is over."""
+        found = breaker.read([line.webhook_id]).get(line.webhook_id)
+        if found is not None and found.state != BreakerState.CLOSED:
+            rules, now = self._options.breaker, self._clock.now()
+            found = breaker.wake(line.webhook_id, now=now, rules=rules)
+        line.breaker = found
 
     def _is_over(self, line: Line) -> bool:
         """Tell whether it is time to let other senders have a turn."""

@@ -38,6 +38,8 @@ def count_of(concurrency: int) -> int:
 
 def slots_of(concurrency: int, numbers: Sequence[int]) -> int:
     """Return how many requests the holder of these lanes may have open."""
+    if concurrency < 1:
+        return 0
     count = count_of(concurrency)
     share, rest = divmod(concurrency, count)
     return sum(share + (number < rest) for number in numbers if number < count)

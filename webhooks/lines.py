@@ -9,6 +9,7 @@ from typing import Self
 from django.conf import settings
 
 from webhooks import lanes, retry
+from webhooks.breaker import Breaker, Rules
 from webhooks.leases import Lease
 from webhooks.outcomes import Judge
 from webhooks.targets import Target
@@ -35,13 +36,19 @@ class Options:
     # A request is opened only when the lease outlasts its deadline by this.
     margin_seconds: float = 2.0
     schedule: tuple[timedelta, ...] = retry.SCHEDULE
+    breaker: Rules = field(default_factory=Rules)
 
     @classmethod
     def of_settings(cls) -> Self:
-        """Read ``SENDER_OPTIONS``, a dict of these names; a schedule is given in seconds."""
+        """Read ``SENDER_OPTIONS``, a dict of these names.
+
+        A schedule is given in seconds, the breaker as a dict of what its rules are named.
+        """
         given = dict(getattr(settings, "SENDER_OPTIONS", {}))
         if "schedule" in given:
             given["schedule"] = tuple(timedelta(seconds=each) for each in given["schedule"])
+        if "breaker" in given:
+            given["breaker"] = Rules(**given["breaker"])
         return cls(**given)
 
 
@@ -66,13 +73,24 @@ class Line:
     misconfigured: int = 0
     is_run_broken: bool = False
     pause_at: int = 0
+    # What holds back, if anything does, and what came since it was last told.
+    breaker: Breaker | None = None
+    good: int = 0
+    failed: int = 0
+    failure: str = ""
 
     @property
     def slots(self) -> int:
         """How many requests may be open here."""
         if self.lane_lease is None or self.lane_lease.lost:
             return 0
-        return lanes.slots_of(self.target.concurrency, self.lane_numbers)
+        return lanes.slots_of(self.concurrency, self.lane_numbers)
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be open over all senders: the webhook's number or the breaker's."""
+        limit = self.breaker.limit if self.breaker else None
+        return self.target.concurrency if limit is None else min(limit, self.target.concurrency)
 
     @property
     def ready(self) -> int:

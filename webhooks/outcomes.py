@@ -210,7 +210,7 @@ class Judge:
             envelope.tries,
             delay,
             first,
-            expires,
+            expires + MISCONFIGURED_DELAY,
             envelope.kind,
         )
         tried.waiting.append(waiting)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from identity.models import IdType
 from tests.webhooks.factories import make_administrator, make_webhook, make_workspace
 from webhooks import outbox, partitions, plans, progress
+from webhooks.breaker import Rules
 from webhooks.choices import Encryption
 from webhooks.engine import Sender
 from webhooks.lines import Options
@@ -29,6 +30,8 @@ OPTIONS = Options(
     idle_seconds=0.05,
     margin_seconds=0.2,
     schedule=tuple(timedelta(seconds=each) for each in (0.1, 0.1, 0.1, 0.1, 0.1)),
+    # Receivers fail on purpose here; the breaker has tests of its own.
+    breaker=Rules(results=1_000_000),
 )
 
 CONTENT = {"name": "content", "type": "text", "required": True}

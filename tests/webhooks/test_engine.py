@@ -10,6 +10,7 @@ from hashlib import sha256
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -550,18 +551,29 @@ def test_a_pause_in_full_flight_settles_what_is_open_and_keeps_the_rest(
     check_invariants(scene)
 
 
-def test_a_paused_time_counts_against_nobodys_expiry(receiver: Receiver) -> None:
+def test_time_waited_beyond_the_due_time_counts_against_nobodys_expiry(receiver: Receiver) -> None:
+    """Whether it was paused, behind a breaker or a limit, or no sender was there."""
     scene = make_scene(receiver.url("/in"), people=1)
     receiver.behave("/in", Behaviour(status=503))
     scene.submit()
-    scene.drain(seconds=0.5, schedule=(timedelta(hours=1),))
-    before = Message.objects.get().expires_at
-    now = timezone.now()
-    control.pause_plans([scene.plan.pk], now=now)
-    control.resume_plans([scene.plan.pk], responsible=scene.member, now=now + timedelta(hours=5))
+    scene.drain(seconds=0.5, schedule=(timedelta(minutes=30),))
+    hours = timedelta(hours=40)
+    # As if 40 hours had passed since.
+    Message.objects.update(
+        due_at=F("due_at") - hours,
+        first_attempt_at=F("first_attempt_at") - hours,
+        expires_at=F("expires_at") - hours,
+    )
+    before = Message.objects.get()
+    scene.drain(seconds=0.5, schedule=(timedelta(minutes=30),) * 2)
 
-    assert before is not None
-    assert Message.objects.get().expires_at == before + timedelta(hours=5)
+    after = Message.objects.get()
+    assert after.attempts == 2
+    assert before.expires_at is not None
+    assert after.expires_at is not None
+    waited = after.expires_at - before.expires_at
+    assert timedelta(hours=39, minutes=20) < waited < timedelta(hours=39, minutes=31)
+    check_invariants(scene)
 
 
 def test_cancelled_people_end_cancelled_and_waiting_ones_too(receiver: Receiver) -> None:

@@ -148,7 +148,16 @@ class WebhookControl(models.Model):
     misconfigured_in_a_row = models.PositiveIntegerField(default=0)
     breaker = models.CharField(max_length=10, choices=BreakerState, default=BreakerState.CLOSED)
     breaker_until = models.DateTimeField(null=True)
+    breaker_opened_at = models.DateTimeField(null=True)
     breaker_opened_times = models.PositiveIntegerField(default=0)
+    # Requests let through while probing; how many may be open while it is taken up again.
+    breaker_probes = models.PositiveSmallIntegerField(default=0)
+    breaker_ramp = models.PositiveIntegerField(default=0)
+    # Answers lately, weighed by age; why the latest failed.
+    breaker_results = models.FloatField(default=0)
+    breaker_failures = models.FloatField(default=0)
+    breaker_counted_at = models.DateTimeField(null=True)
+    breaker_reason = models.CharField(max_length=40, blank=True)
     tokens = models.FloatField(default=0)
     tokens_at = models.DateTimeField(null=True)
     last_served = models.DateTimeField(null=True)
