@@ -114,6 +114,13 @@ def _clamp() -> None:
     _put(retry, "delay_after", delay_after)
 
 
+def _jitter() -> None:
+    """Wait for exactly the schedule's steps."""
+    from webhooks import retry
+
+    _put(retry, "JITTER", 0.0)
+
+
 def _poison() -> None:
     """Never become careful with a chunk that senders die with."""
     from webhooks import claiming
@@ -166,6 +173,7 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "egress": _egress,
     "conflict": _conflict,
     "clamp": _clamp,
+    "jitter": _jitter,
     "poison": _poison,
     "lanes": _lanes,
     "rate": _rate,
