@@ -5,7 +5,7 @@ An event and its place in the queue are written in one transaction. Event ids ar
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
@@ -26,6 +26,8 @@ from workspaces.typed import printable
 
 REMEMBERED: Final = timedelta(days=7)
 MAX_ITEMS: Final = 1_000
+# Of one workspace; whoever reports more is asked to wait.
+WAITING_AT_MOST: Final = 200_000
 API_SOURCE: Final = "api"
 # Deleted in steps, so that no step holds its rows for long.
 _PRUNE_ROWS: Final = 10_000
@@ -169,20 +171,26 @@ def _answers(
     return answers
 
 
-def take(cursor: CursorWrapper, *, limit: int, now: datetime) -> list[Taken]:
+def take(
+    cursor: CursorWrapper, *, limit: int, now: datetime, besides: Collection[int] = ()
+) -> list[Taken]:
     """Take waiting events, the oldest first, inside the caller's transaction.
 
     Two takers never get the same event; a rollback gives them back.
+
+    Args:
+        besides: event types whose events stay where they are.
     """
     cursor.execute(
         "UPDATE identity_incomingevent e SET taken_at = %s FROM ("
-        "  SELECT id FROM identity_incomingevent WHERE taken_at IS NULL"
+        "  SELECT id FROM identity_incomingevent"
+        "  WHERE taken_at IS NULL AND NOT event_type_id = ANY(%s)"
         "  ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
         ") waiting, identity_profile p"
         " WHERE e.id = waiting.id AND p.qaid = e.profile_id"
         " RETURNING e.id, e.workspace_id, e.event_type_id, coalesce(p.merged_into_id, p.qaid),"
         "   e.event_id, e.occurred_at, e.attributes::text",
-        [now, limit],
+        [now, sorted(besides), limit],
     )
     taken = [
         Taken(pk, workspace, event_type, qaid, event_id, occurred_at, json.loads(attributes))
@@ -206,6 +214,24 @@ def prune(*, now: datetime) -> int:
             pruned += deleted
             if deleted < _PRUNE_ROWS:
                 return pruned
+
+
+def is_full(workspace: Workspace) -> bool:
+    """Tell whether so many events of a workspace wait that no more are taken in for now."""
+    with connection.cursor() as cursor:
+        # The span of the keys is at least as large, and costs nothing to read.
+        cursor.execute(
+            "SELECT coalesce(max(id) - min(id), 0) FROM identity_incomingevent"
+            " WHERE taken_at IS NULL"
+        )
+        if cursor.fetchone()[0] < WAITING_AT_MOST:
+            return False
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM identity_incomingevent"
+            " WHERE taken_at IS NULL AND workspace_id = %s LIMIT %s) AS waiting",
+            [workspace.pk, WAITING_AT_MOST],
+        )
+        return bool(cursor.fetchone()[0] >= WAITING_AT_MOST)
 
 
 def waiting() -> int:

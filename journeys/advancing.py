@@ -16,7 +16,7 @@ from journeys import ending, stages
 from journeys.choices import RunState
 from journeys.models import Run
 from journeys.stages import Stage
-from webhooks import outbox, states
+from webhooks import outbox, pressure, states
 from webhooks.outbox import NewChunk
 
 # Chunks handed over in one transaction.
@@ -39,11 +39,19 @@ class _Person(NamedTuple):
 def advance(*, now: datetime, partly: bool = True) -> int:
     """Hand on everybody who ended in a step that another follows; return how many people.
 
+    While enough people wait for the next step's webhook, they stay where they are.
+
     Args:
         partly: also out of chunks that are still being sent. Without it only whole chunks
             move, which keeps chunks of the next step whole while a webhook is fast.
     """
     following = _following()
+    full = pressure.full({after.webhook_id for _run, after in following.values()})
+    following = {
+        plan_id: (run_id, after)
+        for plan_id, (run_id, after) in following.items()
+        if after.webhook_id not in full
+    }
     if not following:
         return 0
     with connection.cursor() as cursor:

@@ -16,7 +16,8 @@ class JourneyState(models.TextChoices):
 
 class RunState(models.TextChoices):
     SCHEDULED = "scheduled", _("Not started")
-    PLANNING = "planning", _("Collecting people")
+    # Not everybody has been handed over yet: for whoever looks the same as the next.
+    PLANNING = "planning", _("In progress")
     RUNNING = "running", _("In progress")
     PAUSED = "paused", _("Paused")
     STOPPED = "stopped", _("Stopped")

@@ -19,7 +19,7 @@ from journeys.choices import JourneyState, RunState
 from journeys.components.event import EventConfig
 from journeys.definition import Document
 from journeys.models import Run
-from webhooks import outbox
+from webhooks import outbox, pressure
 from webhooks.models import Plan
 from webhooks.outbox import NewChunk
 from webhooks.rendering import Source
@@ -53,9 +53,12 @@ class Taken:
 
 
 def enroll(*, now: datetime, limit: int = EVENTS_AT_ONCE) -> Taken:
-    """Take waiting events and let their people into all journeys that listen for them."""
+    """Take waiting events and let their people into all journeys that listen for them.
+
+    Events wait while the first webhook of a journey that they would start is full.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
-        events = ingestion.take(cursor, limit=limit, now=now)
+        events = ingestion.take(cursor, limit=limit, now=now, besides=_held_back())
         if not events:
             return Taken()
         entered = 0
@@ -66,6 +69,17 @@ def enroll(*, now: datetime, limit: int = EVENTS_AT_ONCE) -> Taken:
             with ending.alone(run.pk, now=now):
                 entered += _let_in(run, of_type, now)
     return Taken(len(events), entered)
+
+
+def _held_back() -> set[int]:
+    """Return the event types that start a journey whose first webhook has enough to do."""
+    listeners = Run.objects.filter(
+        is_event=True, closed_at__isnull=True, state__in=[RunState.RUNNING, RunState.PAUSED]
+    )
+    types = dict(listeners.values_list("pk", "event_type_id"))
+    first = stages.first_webhooks(types)
+    full = pressure.full(first.values())
+    return {types[run] or 0 for run, webhook in first.items() if webhook in full}
 
 
 def listening(event_type_ids: Iterable[int]) -> QuerySet[Run]:

@@ -15,7 +15,7 @@ from journeys.choices import JourneyState, RunState
 from journeys.component import PeopleQuery
 from journeys.definition import Document
 from journeys.models import Journey, Run
-from webhooks import control, grants, outbox
+from webhooks import control, grants, outbox, pressure
 from webhooks.models import Plan, Webhook
 from webhooks.outbox import NewChunk
 
@@ -77,10 +77,18 @@ def start(run_id: int, *, now: datetime) -> bool:
 
 
 def plan_pages(*, now: datetime) -> int:
-    """Plan one page of each run that is collecting people; return how many people."""
+    """Plan one page of each run that has some left; return how many people.
+
+    A run whose first webhook has enough people waiting keeps its pages until some are sent to.
+    """
     collecting = Run.objects.filter(state=RunState.PLANNING).order_by("pk")
+    run_ids = list(collecting.values_list("pk", flat=True))
+    first = stages.first_webhooks(run_ids)
+    full = pressure.full(first.values())
     people = 0
-    for run_id in collecting.values_list("pk", flat=True):
+    for run_id in run_ids:
+        if first.get(run_id) in full:
+            continue
         with ending.alone(run_id, now=now):
             people += plan_page(run_id, now=now)
     return people

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from identity import ingestion
 from identity.api.parsing import JSONInSentencesParser, refuse_large_body
 from identity.api.serializers import EventsSerializer, ItemResultsSerializer
-from identity.api.throttling import EventsThrottle
+from identity.api.throttling import EventsThrottle, QueueThrottle
 from workspaces.authentication import HasScope
 from workspaces.choices import Scope
 from workspaces.models import ApiKey
@@ -23,7 +23,7 @@ class EventsView(APIView):
 
     parser_classes = [JSONInSentencesParser]
     permission_classes = [IsAuthenticated, HasScope]
-    throttle_classes = [EventsThrottle]
+    throttle_classes = [EventsThrottle, QueueThrottle]
     required_scope = Scope.EVENTS_WRITE
 
     @extend_schema(

@@ -315,6 +315,22 @@ def test_a_body_that_is_no_list_of_events_is_refused_whole(
     assert answer.json()["detail"].startswith(sentence)
 
 
+def test_who_reports_more_than_can_be_taken_is_asked_to_wait(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingestion, "WAITING_AT_MOST", 3)
+    monkeypatch.setattr(throttling, "_LOOK_SECONDS", 0)
+    assert post(secret, {"events": [item(f"e{number}") for number in range(4)]}).status_code == 200
+
+    refused = post(secret, {"events": [item("e4")]})
+
+    assert (refused.status_code, refused["Retry-After"]) == (429, "5")
+    assert ingestion.waiting() == 4
+    with transaction.atomic(), connection.cursor() as cursor:
+        ingestion.take(cursor, limit=2, now=timezone.now())
+    assert post(secret, {"events": [item("e4")]}).status_code == 200
+
+
 def test_calls_are_counted_by_the_minute(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.clear()
     monkeypatch.setattr(throttling, "CALLS_A_MINUTE", 2)

@@ -6,7 +6,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from identity.models import IncomingEvent
+from identity.models import EventType, IncomingEvent
 from journeys import publishing, runner, runs, starting
 from journeys.choices import JourneyState, RunState
 from journeys.components.audience import When
@@ -14,9 +14,9 @@ from journeys.components.event import Condition, Reentry
 from journeys.models import Enrollment, Journey, Run
 from journeys.runner import Swept
 from tests.journeys.factories import NOW, SHOP, Scene, make_purchase, make_scene, take_point
-from webhooks import control, outbox, states
+from webhooks import control, outbox, pressure, states
 from webhooks.choices import PlanState, StateByte
-from webhooks.models import Chunk, Plan
+from webhooks.models import Chunk, Plan, Webhook
 from workspaces.models import Membership, Notice
 
 pytestmark = pytest.mark.django_db
@@ -497,6 +497,62 @@ def test_queries_of_a_sweep_do_not_grow_with_its_events(
 
     with django_assert_max_num_queries(32):
         runner.sweep(now=timezone.now(), thorough=False)
+
+
+# --- Enough to do ---------------------------------------------------------------------------------
+
+
+def test_a_run_keeps_its_pages_while_enough_people_wait_for_its_webhook(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "PAGE_CHUNKS", 1)
+    monkeypatch.setattr(pressure, "PEOPLE_AT_LEAST", 1_000)
+    make_crowd(scene, 1_997)
+    run = publish(scene, scene.journey())
+
+    planned = [sweep().planned for _sweep in range(4)]
+
+    assert planned == [500, 500, 0, 0]
+    run.refresh_from_db()
+    assert (run.state, run.people) == (RunState.PLANNING, 2_000)
+    Chunk.objects.filter(number=0).update(unsent=0)
+    assert [sweep().planned for _sweep in range(3)] == [500, 0, 0]
+    # What a rate takes in a minute may wait in any case.
+    Webhook.objects.update(rate_per_second=25)
+    assert sweep().planned == 500
+
+
+def test_people_stay_in_a_step_while_enough_wait_for_the_next_ones_webhook(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = publish(scene, scene.journey(steps=[scene.config(), scene.config()]))
+    sweep()
+    first, second = plans_of(run)
+    settle(first)
+    monkeypatch.setattr(pressure, "PEOPLE_AT_LEAST", 0)
+    assert sweep().advanced == 0
+
+    monkeypatch.setattr(pressure, "PEOPLE_AT_LEAST", 1)
+    assert sweep().advanced == 3
+    assert people_of(second) == people_of(first)
+
+
+def test_events_wait_while_their_journeys_webhook_is_full_and_others_go_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _journey, run = listen(scene)
+    monkeypatch.setattr(pressure, "PEOPLE_AT_LEAST", 1)
+    for number in range(2):
+        scene.report(scene.people[number], f"e-{number}", amount=80, shop="Berlin")
+        sweep(timezone.now())
+    other = EventType.objects.create(workspace=scene.workspace, code="visit", name="Visit")
+    IncomingEvent.objects.filter(event_id="e-0").update(event_type=other, taken_at=None)
+
+    assert sweep(timezone.now()).events == 1
+    assert IncomingEvent.objects.get(taken_at=None).event_id == "e-1"
+    Chunk.objects.update(unsent=0)
+    assert sweep(timezone.now()).entered == 1
+    assert Enrollment.objects.filter(run=run).count() == 2
 
 
 # --- One run's fault ------------------------------------------------------------------------------
