@@ -2,9 +2,9 @@
 
 Held is a due time a thousand years off, on the chunk or the message that holds the people: no
 claim finds it, every count stays as it is, and taking the years off again gives everybody the
-same place in the queue. What is left of the time to expiry is kept the same way. Rows under a
-lease are in a sender's hands and left alone: those people are sent to, or come back and can be
-held then.
+same place in the queue; a claim adds what they waited beyond it to their expiry, as always.
+Rows under a lease are in a sender's hands and left alone: those people are sent to, or come back
+and can be held then.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 YEARS: Final = timedelta(days=365_250)
 # Whatever is due after this is held.
 HELD_AFTER: Final = datetime(2900, 1, 1, tzinfo=UTC)
-_EPOCH: Final = datetime(3000, 1, 1, tzinfo=UTC)
 GIVEN_UP: Final = "given_up"
 CHUNKS_AT_ONCE: Final = 50
 MESSAGES_AT_ONCE: Final = 2_000
@@ -74,8 +73,7 @@ WITH chosen AS (
     WHERE {_MESSAGES} AND m.lease IS NULL AND m.due_at <= %(held)s
     ORDER BY m.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
-UPDATE webhooks_message m SET due_at = m.due_at + %(years)s,
-    expires_at = %(epoch)s + (m.expires_at - clock_timestamp())
+UPDATE webhooks_message m SET due_at = m.due_at + %(years)s
 FROM chosen WHERE m.id = chosen.id RETURNING cardinality(m.positions)
 """,
 )
@@ -95,8 +93,7 @@ WITH chosen AS (
     WHERE {_MESSAGES} AND m.due_at > %(held)s
     ORDER BY m.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
-UPDATE webhooks_message m SET due_at = m.due_at - %(years)s,
-    expires_at = clock_timestamp() + (m.expires_at - %(epoch)s)
+UPDATE webhooks_message m SET due_at = m.due_at - %(years)s
 FROM chosen WHERE m.id = chosen.id RETURNING cardinality(m.positions)
 """,
 )
@@ -206,7 +203,6 @@ def _values(workspace: "Workspace", chosen: Mapping[str, Any]) -> dict[str, Any]
         "workspace": workspace.pk,
         "held": HELD_AFTER,
         "years": YEARS,
-        "epoch": _EPOCH,
         "limit": MESSAGES_AT_ONCE,
     }
 

@@ -26,7 +26,8 @@ _PLANS: Final = 200
 
 _CONDITIONS: Final = """
 SELECT w.id, w.name, s.slug, w.rate_per_second, w.concurrency, c.state, c.reason, c.changed_at,
-    c.breaker, c.breaker_until, s.sending_stopped_at IS NOT NULL, clock_timestamp(),
+    c.breaker, c.breaker_until, c.breaker_opened_at, c.breaker_reason,
+    s.sending_stopped_at IS NOT NULL, clock_timestamp(),
     coalesce(queue.waiting, 0), coalesce(queue.waiting - queue.unsent, 0),
     coalesce(queue.held, 0) + coalesce(held.people, 0),
     least(chunk.due_at, message.due_at), following.due_at
@@ -126,6 +127,33 @@ ORDER BY class, at DESC
 """
 
 
+_QUEUE: Final = """
+SELECT coalesce(sum(unsent) FILTER (WHERE due_at > %(held)s), 0),
+    coalesce(max(extract(epoch FROM clock_timestamp() - due_at))
+        FILTER (WHERE lease IS NULL AND unsent > 0), 0)
+FROM webhooks_chunk WHERE plan_id = %(plan)s AND queued > 0
+"""
+_QUEUED_MESSAGES: Final = """
+SELECT (SELECT coalesce(sum(cardinality(positions)), 0) FROM webhooks_message
+        WHERE plan_id = %(plan)s AND due_at > %(held)s),
+    (SELECT min(due_at) FROM webhooks_message WHERE plan_id = %(plan)s AND due_at <= %(held)s),
+    (SELECT reason FROM webhooks_delivery
+        WHERE plan_id = %(plan)s AND state = 'queued' AND reason NOT LIKE 'open_%%'
+            AND reason <> 'redelivery'
+        ORDER BY updated_at DESC LIMIT 1)
+"""
+
+
+@dataclass(slots=True)
+class Queue:
+    """Why those of one plan wait who are not simply being sent to."""
+
+    held: int = 0  # People whom an operator holds back.
+    overdue_seconds: float = 0.0  # How long somebody is due whom nobody has taken.
+    next_due: datetime | None = None  # The next try of whoever was tried.
+    last_reason: str = ""  # How the last try of somebody who waits ended.
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorSeen:
     """The last error of one class, with the delivery it happened to."""
@@ -166,6 +194,8 @@ class Condition:
     changed_at: datetime
     breaker: str
     breaker_until: datetime | None
+    breaker_opened_at: datetime | None  # Since when it is open, with pauses and probes.
+    breaker_reason: str  # How the last failure was that counted.
     is_stopped: bool  # All sending of the workspace.
     now: datetime  # By the database's clock.
     waiting: int  # People, whether tried already or not.
@@ -187,6 +217,10 @@ class Condition:
         return sum(self.requests.values()) / NOW_SECONDS
 
     @property
+    def breaker_sentence(self) -> str | Promise:
+        return answers.reason_sentence(self.breaker_reason) if self.breaker_reason else ""
+
+    @property
     def breaker_is_open(self) -> bool:
         return self.breaker != BreakerState.CLOSED
 
@@ -205,6 +239,8 @@ class Condition:
             "changed_at": self.changed_at.isoformat(),
             "breaker": self.breaker,
             "breaker_until": self.breaker_until and self.breaker_until.isoformat(),
+            "breaker_opened_at": self.breaker_opened_at and self.breaker_opened_at.isoformat(),
+            "breaker_reason": self.breaker_reason,
             "is_stopped": self.is_stopped,
             "people_waiting": self.waiting,
             "people_retrying": self.retrying,
@@ -239,6 +275,22 @@ def _tries(cursor: CursorWrapper, webhook_ids: list[int] | None) -> list[tuple[i
     }
     cursor.execute(_TRIES, values)
     return list(cursor.fetchall())
+
+
+def queue_of(plan_id: int, *, retrying: bool) -> Queue:
+    """Return why people of a plan wait; what only those who were tried can have is asked then."""
+    found = Queue()
+    values: dict[str, int | datetime] = {"plan": plan_id, "held": holding.HELD_AFTER}
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUE, values)
+        held, overdue = cursor.fetchone()
+        found.held, found.overdue_seconds = int(held), float(overdue)
+        if retrying:
+            cursor.execute(_QUEUED_MESSAGES, values)
+            held, found.next_due, reason = cursor.fetchone()
+            found.held += int(held)
+            found.last_reason = reason or ""
+    return found
 
 
 def errors(webhook_id: int) -> list[ErrorSeen]:

@@ -30,6 +30,17 @@ SET seen_at = excluded.seen_at, lease_losses = excluded.lease_losses,
 """
 
 
+def is_alive(role: str) -> bool:
+    """Tell whether any process of this role was heard of lately."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM workspaces_heartbeat WHERE role = %s"
+            " AND seen_at > clock_timestamp() - make_interval(secs => %s))",
+            [role, SILENT_SECONDS],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 class Heart:
     """Says for one process that it is alive."""
 

@@ -1,11 +1,10 @@
-"""What the run page says about a run's progress: figures, reasons, and why people wait."""
+"""What the run page says about a run's progress: figures and reasons."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -16,10 +15,7 @@ from journeys.ending import REASONS
 from journeys.layout import Number
 from journeys.models import Run
 from journeys.runs import Progress, StepProgress
-from journeys.views import filters, words
-from webhooks.answers import reason_sentence
-from webhooks.choices import WebhookState
-from webhooks.progress import Counts
+from journeys.views import filters, waits, words
 
 # How people end at a step, in the page's order: the tally's word, on screen, its dot.
 ENDS: Final = (
@@ -76,7 +72,7 @@ def shown(run: Run, *, now: datetime) -> dict[str, Any]:
         "label": label,
         "detail": _detail(progress),
         "figures": _figures(progress),
-        "waits": waits(progress, now=now) if is_open else [],
+        "waits": waits.of(progress, now=now) if is_open else [],
         "remark": _remark(run) if not is_open else "",
         "reasons": [ended for step in progress.steps for ended in _ended(run, step)],
         "filled": [filled for step in progress.steps for filled in _filled(run, step)],
@@ -95,10 +91,6 @@ def _name(step: StepProgress) -> str:
     return step.step.name or str(components.of(step.step).label)
 
 
-def _number(value: int) -> str:
-    return str(number_format(value, force_grouping=True))
-
-
 def _label(progress: Progress) -> str:
     """Return how far it is as one sentence, which is also read out."""
     run = progress.run
@@ -108,12 +100,12 @@ def _label(progress: Progress) -> str:
         people = ngettext(
             "%(people)s person has entered", "%(people)s people have entered", run.people
         )
-        return people % {"people": _number(run.people)}
+        return people % {"people": words.number(run.people)}
     if len(progress.steps) == 1:
         done = ngettext(
             "%(ended)s of %(people)s person done", "%(ended)s of %(people)s people done", run.people
         )
-        return done % {"ended": _number(progress.ended), "people": _number(run.people)}
+        return done % {"ended": words.number(progress.ended), "people": words.number(run.people)}
     return _("%(percent)d %% done") % {"percent": progress.percent}
 
 
@@ -134,8 +126,8 @@ def _detail(progress: Progress) -> str:
 
 def _rate(rate: float) -> str:
     if rate >= 1:
-        return _("%(rate)s people a second") % {"rate": _number(round(rate))}
-    return _("%(rate)s people a minute") % {"rate": _number(round(rate * 60))}
+        return _("%(rate)s people a second") % {"rate": words.number(round(rate))}
+    return _("%(rate)s people a minute") % {"rate": words.number(round(rate * 60))}
 
 
 def _figures(progress: Progress) -> list[Figure]:
@@ -197,73 +189,3 @@ def _filled(run: Run, step: StepProgress) -> list[Filled]:
             url = filters.address(run, step=step.step.key, tally=f"{kind}:{key}")
             found.append(Filled(url, token, parameter, _name(step), default, count))
     return found
-
-
-# --- Why people wait ------------------------------------------------------------------------------
-
-
-def waits(progress: Progress, *, now: datetime) -> list[str]:
-    """Return why people wait, in plain words; nothing while they are simply being sent to."""
-    run = progress.run
-    workspace = run.journey.workspace
-    found = []
-    if workspace.sending_is_stopped:
-        reason = {"reason": workspace.sending_stopped_reason}
-        found.append(_("Sending is stopped in this workspace: %(reason)s") % reason)
-    if run.state == RunState.PAUSED:
-        return [*found, _paused(run)]
-    if run.state == RunState.SCHEDULED and run.starts_at <= now:
-        found.append(_("It starts in a moment: the audience is being counted."))
-    elif run.state == RunState.SCHEDULED:
-        at = {"time": words.moment(run.starts_at, workspace, now=now)}
-        found.append(_("It starts on %(time)s. Nobody is counted before.") % at)
-    if run.state == RunState.PLANNING:
-        found.append(_("Everybody in the audience is counted; the first are being sent to."))
-    if run.closed_at and run.state == RunState.RUNNING and progress.waiting:
-        found.append(_("Nobody enters any more; who is inside goes on to the end."))
-    for step in progress.steps:
-        if step.counts.queued:
-            found += _waits_at(step)
-    return found
-
-
-def _paused(run: Run) -> str:
-    waiting = runs.inside(run.journey).total
-    keep = ngettext(
-        "Paused. Nobody is sent to; %(people)s person keeps their place.",
-        "Paused. Nobody is sent to; %(people)s people keep their place.",
-        waiting,
-    ) % {"people": _number(waiting)}
-    why = REASONS.get(run.state_reason)
-    return f"{why} {keep}" if why else keep
-
-
-def _waits_at(step: StepProgress) -> list[str]:
-    webhook, counts = step.plan.webhook, step.counts
-    shown = {"webhook": webhook.name, "people": _number(counts.queued)}
-    control = getattr(webhook, "control", None)
-    if control and control.state != WebhookState.ACTIVE:
-        why = str(reason_sentence(control.reason)) if control.reason else ""
-        stopped = (
-            _("%(webhook)s is paused, so %(people)s people wait.")
-            if control.state == WebhookState.PAUSED
-            else _("%(webhook)s is disabled, so %(people)s people wait.")
-        )
-        ask = _("An administrator can resume it.")
-        return [" ".join(filter(None, [stopped % shown, why, ask]))]
-    found = []
-    if counts.retrying:
-        found.append(_again(counts, webhook.name))
-    if webhook.rate_per_second:
-        most = {"webhook": webhook.name, "rate": _number(webhook.rate_per_second)}
-        found.append(_("%(webhook)s takes at most %(rate)s requests a second.") % most)
-    return found
-
-
-def _again(counts: Counts, webhook: str) -> str:
-    sentence = ngettext(
-        "%(people)s person waits for another try: %(webhook)s did not take the last one.",
-        "%(people)s people wait for another try: %(webhook)s did not take the last one.",
-        counts.retrying,
-    )
-    return sentence % {"people": _number(counts.retrying), "webhook": webhook}

@@ -12,6 +12,10 @@ from webhooks.answers import reason_sentence
 from workspaces.models import Workspace
 
 
+def number(value: int) -> str:
+    return str(formats.number_format(value, force_grouping=True))
+
+
 def duration(seconds: float) -> str:
     """Return about how long something takes, in the largest unit that says enough."""
     minutes = round(seconds / 60)
@@ -25,6 +29,14 @@ def duration(seconds: float) -> str:
         return ngettext("about %(count)d hour", "about %(count)d hours", hours) % {"count": hours}
     days = round(seconds / 86_400)
     return ngettext("about %(count)d day", "about %(count)d days", days) % {"count": days}
+
+
+def left(seconds: float) -> str:
+    """Return how long it still takes until something, to the second when that is soon."""
+    count = max(1, round(seconds))
+    if count < 90:
+        return ngettext("%(count)d second", "%(count)d seconds", count) % {"count": count}
+    return duration(seconds)
 
 
 def moment(at: datetime, workspace: Workspace, *, now: datetime) -> str:

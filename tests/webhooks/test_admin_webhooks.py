@@ -26,8 +26,8 @@ from tests.webhooks.factories import (
     role_of,
 )
 from webhooks import keys, own_headers, signing
-from webhooks.choices import ParameterType, SecretKind, WebhookState
-from webhooks.models import MemberGrant, TestSend, Webhook
+from webhooks.choices import BreakerState, ParameterType, SecretKind, WebhookState
+from webhooks.models import MemberGrant, TestSend, Webhook, WebhookControl
 from webhooks.secrets import SecretError
 from workspaces.choices import Preset
 from workspaces.models import AuditEntry, User, Workspace
@@ -318,6 +318,16 @@ def test_header_values_are_stored_encrypted_and_never_shown(
     for text in (page, drawn, row, *entries):
         assert not re.search(r"s3cret|cn-1|QmVhcmVyIHMzY3JldA", text)
     assert own_headers.reveal(webhook) == {"Authorization": "Bearer s3cret", "X-Tenant": "cn-1"}
+
+
+def test_the_page_says_how_the_webhook_does(console: Client, workspace: Workspace) -> None:
+    webhook = make_webhook(workspace)
+    WebhookControl.objects.filter(webhook=webhook).update(
+        breaker=BreakerState.OPEN, breaker_reason="status_503", breaker_opened_at=NOW
+    )
+    shown = console.get(f"/admin/webhooks/webhook/{webhook.pk}/change/").content.decode()
+    assert "At this moment" in shown
+    assert "The other system is not available at the moment (503)." in shown
 
 
 def test_a_masked_header_keeps_its_value(console: Client, workspace: Workspace) -> None:

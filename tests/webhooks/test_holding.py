@@ -69,9 +69,9 @@ def test_held_people_wait_and_go_on_where_they_were(scene: Scene, receiver: Rece
 
     assert call("release", "--workspace", slug, "--run", scene.plan.run_id).startswith("8 people")
     assert dict(Chunk.objects.values_list("pk", "due_at")) == due_before
-    left = {each.expires_at - timezone.now() for each in Message.objects.all() if each.expires_at}
-    assert all(timedelta(minutes=59) < each <= timedelta(hours=1) for each in left)
-    assert len(left) == 4
+    # What they waited counts against nobody, however long it was.
+    hours = timedelta(hours=2)
+    Message.objects.update(due_at=timezone.now() - hours, expires_at=timezone.now() - hours / 2)
     scene.drain()
     assert scene.counts().delivered == 8
     check_invariants(scene)

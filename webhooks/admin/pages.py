@@ -14,7 +14,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from webhooks import control, granting, guides, keys, registering, revisions, test_sends
+from webhooks import (
+    control,
+    granting,
+    guides,
+    keys,
+    monitoring,
+    registering,
+    revisions,
+    test_sends,
+)
 from webhooks.admin import previews
 from webhooks.admin.columns import reason_of
 from webhooks.choices import SecretKind, WebhookState
@@ -89,6 +98,8 @@ def around(
         "preview": previews.stored_preview(webhook),
         "webhook": webhook,
         "state_reason": reason_of(webhook),
+        "condition": next(iter(monitoring.conditions([webhook.pk])), None),
+        "errors": monitoring.errors(webhook.pk),
         "now": now,
         "uses": uses,
         "waiting": sum(revisions.people_waiting(webhook).values()) if uses else 0,

@@ -1,0 +1,48 @@
+"""Why people wait, on the run's page."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.journeys.factories import make_scene
+from tests.journeys.test_runner import publish, sweep
+from webhooks import holding
+from webhooks.choices import BreakerState
+from webhooks.models import Chunk, WebhookControl
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_page_says_since_when_a_system_is_in_trouble_and_when_it_is_asked_again(
+    client: Client,
+) -> None:
+    scene = make_scene()
+    run = publish(scene, scene.journey())
+    sweep()
+    now = timezone.now()
+    address = reverse("journeys:run_numbers", args=[scene.workspace.slug, run.journey_id, run.pk])
+    client.force_login(scene.member)
+    WebhookControl.objects.filter(webhook=scene.webhook).update(
+        breaker=BreakerState.OPEN,
+        breaker_reason="status_503",
+        breaker_opened_at=now - timedelta(hours=1),
+        breaker_until=now + timedelta(seconds=42),
+    )
+    shown = client.get(address).content.decode()
+    assert "CRM coupons has been answering 503 since" in shown
+    assert re.search(r"3 people wait\. The next try is in 4\d seconds\.", shown)
+
+    WebhookControl.objects.update(breaker=BreakerState.CLOSED, breaker_until=None)
+    Chunk.objects.update(due_at=now - timedelta(minutes=2))
+    shown = client.get(address).content.decode()
+    assert "no sender is running" in shown
+    holding.hold(
+        workspace=scene.workspace, actor=None, chosen=holding.selection(webhook=scene.webhook)
+    )
+    shown = client.get(address).content.decode()
+    assert "An operator holds 3 people back." in shown
+    assert "no sender is running" not in shown
