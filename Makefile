@@ -14,7 +14,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
 	&& echo $$candidate && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check screens bench lock
+.PHONY: help setup run demo test check faults screens bench lock
 
 help: ## List the commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1	\2/p' $(ROOT)/Makefile | expand -t 16
@@ -34,6 +34,9 @@ test: $(VENV)/.development ## Run the tests, on a throw-away database
 
 bench: $(VENV)/.development ## Measure the pipeline beside the obvious design
 	@exec $(MANAGE) bench pipeline $(ARGS)
+
+faults: $(VENV)/.development ## Kill, freeze, cut and lie to everything, and count the people
+	@cd $(ROOT) && exec $(BIN)/python -m faults $(ARGS)
 
 check: $(VENV)/.development ## Run every static check
 	@cd $(ROOT) && BIN=$(BIN) exec .ci/check

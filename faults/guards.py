@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pycurl
 
-from faults.names import GUARDS_VARIABLE
+from faults.names import CLOCK_VARIABLE, GUARDS_VARIABLE
 
 
 def _put(owner: Any, name: str, instead: Any) -> None:
@@ -186,3 +186,18 @@ def take_away_those_named() -> None:
     for name in os.environ.get(GUARDS_VARIABLE, "").split(","):
         if name:
             GUARDS[name]()
+
+
+def set_the_clock() -> None:
+    """Let this process's clock be as many seconds off as its environment says."""
+    off = float(os.environ.get(CLOCK_VARIABLE, "0"))
+    if not off:
+        return
+    import time
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    ours, now = time.time, timezone.now
+    _put(time, "time", lambda: ours() + off)
+    _put(timezone, "now", lambda: now() + timedelta(seconds=off))

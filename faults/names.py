@@ -5,3 +5,4 @@ from typing import Final
 POINTS_VARIABLE: Final = "FAULT_POINTS"
 GUARDS_VARIABLE: Final = "FAULTS_WITHOUT"
 SETTINGS: Final = "faults.settings"
+CLOCK_VARIABLE: Final = "FAULTS_CLOCK"

@@ -1,1 +1,107 @@
-"""Under way."""
+"""Group A: the broker gone, empty, hung and cut off. It carries hints, so only time is lost."""
+
+import os
+import shutil
+import signal
+import time
+from itertools import pairwise
+
+import redis
+from django.utils import timezone
+
+from faults.matrix import Figures, row
+from faults.processes import check
+from faults.rig import Rig, totals
+from faults.rows.crashes import is_over
+from qa_webhook.servers import Valkey
+from tests.journeys.test_runner import publish
+
+
+def ask(server: Valkey) -> redis.Redis:
+    return redis.Redis(unix_socket_path=str(server.socket), socket_timeout=5)
+
+
+@row("A7", "the broker is down when a journey is published")
+def down_at_launch(rig: Rig) -> Figures:
+    broker = rig.valkey
+    scene = rig.crowd("ok", people=3_000)
+    journey = scene.journey()
+    rig.planner()
+    rig.sender()
+    broker.stop()
+    try:
+        started = time.monotonic()
+        run = publish(scene, journey, timezone.now())
+        click = time.monotonic() - started
+        check(click < 5, f"the click is answered, after {click:.1f} s")
+        rig.wait_for_requests(500)
+    finally:
+        broker.start()
+    rig.wait(lambda: is_over(run), "the run ends")
+    check(totals() == {"delivered": 3_000}, f"everybody is delivered: {totals()}")
+    return {"people": 3_000, "click in s": round(click, 2)}
+
+
+@row("A8", "the broker loses everything, twice")
+def emptied(rig: Rig) -> Figures:
+    broker = rig.valkey
+    scene = rig.crowd("slow/0.05", people=2_000, concurrency=32)
+    rig.celery()
+    rig.planner()
+    rig.sender()
+    run = publish(scene, scene.journey(), timezone.now())
+    rig.wait_for_requests(200)
+    with ask(broker) as client:
+        client.flushall()
+    rig.wait_for_requests(200)
+    with ask(broker) as client:
+        os.kill(int(client.info()["process_id"]), signal.SIGKILL)
+    time.sleep(1)
+    shutil.rmtree(broker.data)
+    broker.start()
+    rig.wait(lambda: is_over(run), "the run ends")
+    times = [line["at"] for line in rig.ledger.lines()]
+    pause = max(after - before for before, after in pairwise(times))
+    check(pause < 5, f"sending pauses for {pause:.1f} s at most")
+    check(totals() == {"delivered": 2_000}, f"everybody is delivered: {totals()}")
+    return {"people": 2_000, "longest pause in s": round(pause, 2)}
+
+
+@row("A9", "the broker hangs and does not refuse")
+def hung(rig: Rig) -> Figures:
+    broker = rig.valkey
+    scene = rig.scene("slow/0.02", people=3_000, concurrency=16)
+    rig.sender()
+    with ask(broker) as client:
+        pid = int(client.info()["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        scene.submit(size=500)
+        click = time.monotonic() - started
+        rig.wait_for_requests(1_000)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    check(click < 5, f"a hint costs a moment, not {click:.1f} s")
+    rig.wait_until_done(scene)
+    return {"people": 3_000, "submitted in s": round(click, 2)}
+
+
+@row("A10", "every connection to the broker is cut")
+def cut_off(rig: Rig) -> Figures:
+    broker = rig.valkey
+    rig.celery()
+
+    def listens() -> bool:
+        with ask(broker) as client:
+            return int(client.info()["blocked_clients"]) > 0
+
+    rig.wait(listens, "the worker listens")
+    with ask(broker) as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    rig.wait(listens, "it listens again")
+    # No sender runs: only a hint makes the worker send.
+    scene = rig.scene("ok", people=100)
+    scene.submit()
+    rig.wait_until_done(scene)
+    return {"people": 100}

@@ -61,7 +61,7 @@ def big_answers(rig: Rig) -> Figures:
     return {"answers": 36, "memory grew by MB": round(grown, 1)}
 
 
-@row("D4", "redirects, to another receiver and to a file", guard="redirect", is_short=True)
+@row("D4", "redirects, to another receiver and to a file", guard="redirect")
 def redirects(rig: Rig) -> Figures:
     other = rig.receiver()
     targets = [other.url("/-/ok"), "file:///etc/passwd", "http://127.0.0.2:80/"]
