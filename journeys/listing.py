@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import Case, Count, F, OuterRef, QuerySet, Subquery, Sum, When
+from django.db.models import Case, Count, F, FloatField, OuterRef, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Cast, NullIf
 
 from journeys import components, context
 from journeys.attention import Mark, marks_of
@@ -18,7 +19,12 @@ from workspaces.models import Workspace
 
 ARCHIVED: Final = "archived"
 DEFAULT_SORT: Final = "-changed"
-_SORTED_BY: Final = {"name": "name", "people": "people", "changed": "changed_at"}
+_SORTED_BY: Final = {
+    "name": "name",
+    "people": "people",
+    "accepted": "share",
+    "changed": "changed_at",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +64,26 @@ def page_of(journeys: QuerySet[Journey], *, state: str, sort: str) -> QuerySet[J
     newest = Run.objects.filter(journey=OuterRef("pk")).order_by("-pk")
     key = F(_SORTED_BY.get(sort.removeprefix("-"), _SORTED_BY[DEFAULT_SORT[1:]]))
     order = key.desc(nulls_last=True) if sort.startswith("-") else key.asc(nulls_last=True)
-    return (
-        kept.select_related("workspace", "changed_by")
-        .annotate(
-            run=Subquery(newest.values("pk")[:1]),
-            # Nobody is counted before it starts; the journeys without a number stand last.
-            people=Subquery(
-                newest.values_list(Case(When(started_at__isnull=False, then="people")))[:1]
-            ),
-        )
-        .order_by(order, "-pk")
+    found = kept.select_related("workspace", "changed_by").annotate(
+        run=Subquery(newest.values("pk")[:1]),
+        # Nobody is counted before it starts; the journeys without a number stand last.
+        people=Subquery(
+            newest.values_list(Case(When(started_at__isnull=False, then="people")))[:1]
+        ),
+    )
+    if sort.removeprefix("-") == "accepted":
+        found = found.annotate(share=_accepted_share())
+    return found.order_by(order, "-pk")
+
+
+def _accepted_share() -> Subquery:
+    """Return the order of ``accepted``, of the run that a journey is annotated with."""
+    ended = NullIf(Sum("size") - Sum("queued"), 0)
+    return Subquery(
+        Chunk.objects.filter(plan__run_id=OuterRef("run"))
+        .order_by()
+        .values("plan__run_id")
+        .values_list(Cast(Sum("delivered"), FloatField()) / ended)
     )
 
 

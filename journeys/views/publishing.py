@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from journeys import components, context, publishing
+from journeys import components, context, publishing, runs
 from journeys.component import Problem
 from journeys.components.webhook import WebhookConfig
 from journeys.definition import Document
@@ -115,6 +115,7 @@ def _show(
         "journey": journey,
         "review": review,
         "number": number,
+        "inside": runs.inside(journey).total,
         "hindrances": [each.sentence for each in review.problems if each.step is None],
         "gaps": [_gap(each, document) for each in review.problems if each.step],
         "start": components.of(document.start).summary(document.start, loaded)

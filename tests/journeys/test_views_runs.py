@@ -198,10 +198,16 @@ def test_an_event_journey_starts_listening(member: Client, scene: Scene) -> None
     review = member.get(url("publish", journey), {"count": ""}).content.decode()
     member.post(url("publish", journey), {"seen": seen(member, journey)})
     run = member.get(url("run", journey, journey.runs.get().pk)).content.decode()
+    scene.report(scene.people[0], "order-1")
+    runner.sweep(now=timezone.now())
+    scene.rename_step(journey, "Another name")
+    again = member.get(url("publish", journey), {"count": ""}).content.decode()
 
     assert "Start listening" in review
+    assert "Inside now" not in review
     assert "Listening for" in run
     assert "0 people have entered" in run
+    assert "1 person, who stays in the version before and finishes there" in again
 
 
 def test_who_may_edit_and_not_publish_sees_no_review(client: Client, scene: Scene) -> None:
