@@ -1,5 +1,7 @@
 """Logging in, landing, switching, the bell and one's own settings."""
 
+import re
+
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -362,9 +364,13 @@ def test_an_invitation_is_accepted_on_the_screen() -> None:
         workspace=workspace, email=user.email, actor=make_administrator(workspace), now=NOW
     )
     client = logged_in(user)
+    address = f"/invitations/{added.membership.pk}/accept/"
+    page = client.get("/notices/").content.decode()
+    (form,) = re.findall(rf'<form method="post" action="{address}">.*?</form>', page)
 
-    answer = client.post(f"/invitations/{added.membership.pk}/accept/")
+    answer = client.post(address)
 
+    assert '<button type="submit" class="button">Accept</button>' in form
     assert answer.headers["Location"] == f"/w/{workspace.slug}/"
     assert membership_of(user, workspace).is_active
 
