@@ -1,5 +1,7 @@
 """Several processes at once: events, imports and merges of the same people."""
 
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from identity import importing, ingestion
+from identity import importing, ingestion, partitions
 from identity.models import Event, Identifier, IncomingEvent, MappingKey, Profile
 from tests.identity.factories import (
     NOW,
@@ -109,3 +111,21 @@ def test_two_takers_never_get_the_same_event_and_a_rollback_gives_it_back() -> N
     found = at_once(take_all, take_all, take_all)
 
     assert sorted(chain(*found)) == sorted(f"e{number}" for number in range(60))
+
+
+def test_two_who_need_the_same_new_month_at_once_make_its_partition_once() -> None:
+    waits = threading.Event()
+
+    def make() -> int:
+        waits.set()
+        return partitions.ensure_months([(NOW.year - 3) * 12], now=NOW)
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        with transaction.atomic():
+            assert make() == 1
+            waits.clear()
+            second = threads.submit(at_once, make)
+            waits.wait(5)
+            time.sleep(0.3)  # Until it stands at the lock.
+            assert not second.done()
+        assert second.result(10) == [0]
