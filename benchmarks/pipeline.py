@@ -73,16 +73,16 @@ def _ours(
 ) -> dict[str, Any]:
     with Manage("sender", "--processes", str(SENDERS), environment=environment) as senders:
         # Connections, plans and libcurl's handles are there before the clock starts.
-        _send(setting, min(WARM_UP_PEOPLE, people))
+        send(setting, min(WARM_UP_PEOPLE, people))
         pids = children(senders.pid)
-        before = _costs(pids, receiver)
-        seconds, planning = _send(setting, people)
-        after = _costs(pids, receiver)
+        before = costs(pids, receiver)
+        seconds, planning = send(setting, people)
+        after = costs(pids, receiver)
         memory = [round(pss_mb(pid), 1) for pid in pids]
         processes = len(pids)
     stats = receiver.stats()
-    costs = {part: (after[part] - before[part]) / people * 1e6 for part in before}
-    total = sum(costs.values()) or 1.0
+    spent = {part: (after[part] - before[part]) / people * 1e6 for part in before}
+    total = sum(spent.values()) or 1.0
     return {
         "people": people,
         "seconds": round(seconds, 2),
@@ -90,14 +90,14 @@ def _ours(
         "planning_seconds": round(planning, 2),
         "senders": processes,
         "memory_mb": memory,
-        "cpu_us_per_person": {part: round(cost, 1) for part, cost in costs.items()},
-        "cpu_shares": {part: round(cost / total, 3) for part, cost in costs.items()},
+        "cpu_us_per_person": {part: round(cost, 1) for part, cost in spent.items()},
+        "cpu_shares": {part: round(cost / total, 3) for part, cost in spent.items()},
         "signatures_verified": stats["signatures_verified"],
         "duplicates": stats["duplicates"],
     }
 
 
-def _send(setting: Scenario, people: int) -> tuple[float, float]:
+def send(setting: Scenario, people: int) -> tuple[float, float]:
     """Plan and wait until everybody is settled; return the seconds of both."""
     plan = setting.plan()
     started = time.monotonic()
@@ -115,7 +115,7 @@ def _send(setting: Scenario, people: int) -> tuple[float, float]:
     return time.monotonic() - planned, planned - started
 
 
-def _costs(pids: list[int], receiver: Receiver) -> dict[str, float]:
+def costs(pids: list[int], receiver: Receiver) -> dict[str, float]:
     return {
         "senders": cpu_seconds(pids),
         "postgresql": cpu_seconds(backends(connection.settings_dict["NAME"])),

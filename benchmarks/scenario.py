@@ -72,7 +72,7 @@ def prepare(*, people: int, now: datetime) -> Scenario:
     id_type = _id_type(workspace, "CUSTOMER")
     other = _id_type(workspace, "MOBILE")
     make_people(workspace, people, id_types=(id_type, other))
-    webhook, secret = _webhook(workspace, id_type, now)
+    webhook, secret = make_webhook(workspace, id_type, now=now)
     partitions.ensure_ahead(now=now)
     return Scenario(workspace, member, id_type, webhook, secret)
 
@@ -106,10 +106,13 @@ def make_people(workspace: Workspace, number: int, *, id_types: tuple[IdType, ..
         cursor.execute("SELECT identity_analyze()")
 
 
-def _webhook(workspace: Workspace, id_type: IdType, now: datetime) -> tuple[Webhook, str]:
+def make_webhook(
+    workspace: Workspace, id_type: IdType, *, now: datetime, name: str = "Bench"
+) -> tuple[Webhook, str]:
+    """Make a webhook with three parameters; return it with its key."""
     webhook = Webhook(
         workspace=workspace,
-        name="Bench",
+        name=name,
         url="http://127.0.0.1:9/bench",
         concurrency=256,
         timeout_seconds=10,
@@ -127,14 +130,19 @@ def _webhook(workspace: Workspace, id_type: IdType, now: datetime) -> tuple[Webh
     return webhook, made[1]
 
 
-def submit(scenario: Scenario, plan: Plan, people: int, *, now: datetime) -> int:
-    """Plan the first ``people`` people, 500 a chunk, in one transaction."""
-    with transaction.atomic(), connection.cursor() as cursor:
+def people_of(scenario: Scenario, number: int) -> list[int]:
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT qaid FROM identity_profile WHERE workspace_id = %s ORDER BY qaid LIMIT %s",
-            [scenario.workspace.pk, people],
+            [scenario.workspace.pk, number],
         )
-        qaids = [qaid for (qaid,) in cursor.fetchall()]
+        return [qaid for (qaid,) in cursor.fetchall()]
+
+
+def submit(scenario: Scenario, plan: Plan, people: int, *, now: datetime) -> int:
+    """Plan the first ``people`` people, 500 a chunk, in one transaction."""
+    qaids = people_of(scenario, people)
+    with transaction.atomic():
         size = outbox.chunk_people(scenario.webhook)
         chunks = [
             NewChunk(number, qaids[first : first + size])
