@@ -63,6 +63,16 @@ def findings() -> Iterator[Finding]:
         yield _guarded(name, check)
 
 
+def deep() -> dict[str, Finding]:
+    """Check what has to answer for people to be moving; for ``/health/deep``."""
+    if not _answers():
+        return {"database": Finding("database", Level.FAIL, "is away", _TODO["database"])}
+    return {
+        name: _guarded(name, check)
+        for name, check in (("broker", _broker), ("scheduler", _tick), ("queue", _queue))
+    }
+
+
 def _answers() -> bool:
     try:
         connection.ensure_connection()

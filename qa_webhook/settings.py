@@ -215,6 +215,10 @@ CELERY_WORKER_DISABLE_PREFETCH = _over_redis
 
 SENDER_OPTIONS: dict[str, Any] = env.json("SENDER_OPTIONS", default={})
 
+# -- Metrics: /metrics answers to this bearer token alone; without one it is not there ------------
+
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+
 # -- Log-in ----------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "workspaces.User"

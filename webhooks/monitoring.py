@@ -127,6 +127,33 @@ ORDER BY class, at DESC
 """
 
 
+_DEAD: Final = """
+SELECT d.webhook_id, d.reason, count(*)
+FROM workspaces_workspace s CROSS JOIN LATERAL (
+    SELECT d.webhook_id, d.reason FROM webhooks_delivery d
+    WHERE d.workspace_id = s.id AND d.day >= current_date - %(days)s AND d.state = 'dead'
+        AND d.updated_at > clock_timestamp() - make_interval(secs => %(seconds)s)
+) AS d
+JOIN webhooks_webhook w ON w.id = d.webhook_id
+GROUP BY d.webhook_id, d.reason
+"""
+
+_DUE_TO_SENT: Final = """
+SELECT webhook_id, took[1], took[2] FROM (
+    SELECT d.webhook_id, percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY
+        greatest(0, extract(epoch FROM d.first_attempt_at - k.due_at)::float8)) AS took
+    FROM workspaces_workspace s CROSS JOIN LATERAL (
+        SELECT d.webhook_id, d.chunk_id, d.first_attempt_at FROM webhooks_delivery d
+        WHERE d.workspace_id = s.id AND d.day >= current_date - %(days)s
+            AND d.updated_at > clock_timestamp() - make_interval(secs => %(seconds)s)
+            AND d.first_attempt_at > clock_timestamp() - make_interval(secs => %(seconds)s)
+    ) AS d
+    JOIN webhooks_chunk k ON k.id = d.chunk_id
+    JOIN webhooks_webhook w ON w.id = d.webhook_id
+    GROUP BY d.webhook_id
+) AS found
+"""
+
 _QUEUE: Final = """
 SELECT coalesce(sum(unsent) FILTER (WHERE due_at > %(held)s), 0),
     coalesce(max(extract(epoch FROM clock_timestamp() - due_at))
@@ -275,6 +302,20 @@ def _tries(cursor: CursorWrapper, webhook_ids: list[int] | None) -> list[tuple[i
     }
     cursor.execute(_TRIES, values)
     return list(cursor.fetchall())
+
+
+def dead_lately() -> list[tuple[int, str, int]]:
+    """Return webhook, reason and number of those who failed in the last minute."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DEAD, {"days": _DAYS, "seconds": NOW_SECONDS})
+        return list(cursor.fetchall())
+
+
+def due_to_sent() -> list[tuple[int, float, float]]:
+    """Return webhook, median and 95th percentile of seconds from due to the first try."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE_TO_SENT, {"days": _DAYS, "seconds": NOW_SECONDS})
+        return list(cursor.fetchall())
 
 
 def queue_of(plan_id: int, *, retrying: bool) -> Queue:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
-from qa_webhook import condition, hints
+from qa_webhook import condition, hints, metrics
 from qa_webhook.tasks import tick
 from tests.webhooks.scene import make_scene
 from webhooks import control, keys, monitoring
@@ -178,3 +179,45 @@ def test_the_check_up_says_what_is_wrong_and_what_to_do(
     shown = call("doctor", ends_with=1)
     assert "Put the missing key back into FIELD_KEYS" in shown
     assert "no sender, no planner, no worker is alive" in shown
+
+
+# --- Metrics and the deep health ------------------------------------------------------------------
+
+
+def test_metrics_are_there_for_whoever_knows_the_token(
+    receiver: Receiver, client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics._Kept, "until", 0.0)
+    scene = make_scene(receiver.url("/in"), people=3)
+    receiver.behave("/in", Behaviour(status=400))
+    scene.submit()
+    scene.drain()
+    Heart("sender").beat()
+
+    assert client.get("/metrics").status_code == 404
+    settings.METRICS_TOKEN = "a token"
+    assert client.get("/metrics").status_code == 401
+    wrong = client.get("/metrics", headers={"Authorization": "Bearer another"})
+    assert wrong.status_code == 401
+    shown = client.get("/metrics", headers={"Authorization": "Bearer a token"}).content.decode()
+
+    label = f'webhook="{scene.webhook.pk}",workspace="{scene.workspace.slug}"'
+    assert 'qa_processes{role="sender"} 1.0' in shown
+    assert f"qa_webhook_people_waiting{{{label}}} 0.0" in shown
+    assert f'qa_webhook_state{{state="active",{label}}} 1.0' in shown
+    assert f'qa_webhook_breaker{{state="closed",{label}}} 1.0' in shown
+    assert f'qa_webhook_requests_last_minute{{class="status_400",{label}}} 3.0' in shown
+    assert f'qa_webhook_dead_last_minute{{reason="rejected",{label}}} 3.0' in shown
+    assert f'qa_webhook_due_to_sent_seconds{{quantile="0.5",{label}}}' in shown
+    assert "qa_oldest_transaction_seconds" in shown
+
+
+def test_the_deep_health_is_of_what_moves_people(receiver: Receiver, client: Client) -> None:
+    scene = make_scene(receiver.url("/in"), people=1)
+    tick()
+    assert client.get("/health/deep").json()["scheduler"] == "ok"
+    scene.submit()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE webhooks_chunk SET due_at = now() - interval '2 hours'")
+    late = client.get("/health/deep")
+    assert (late.status_code, late.json()["queue"]) == (503, "fail")
