@@ -55,7 +55,7 @@ def told(scene: Scene) -> str:
     state = WebhookControl.objects.get(webhook=scene.webhook).state
     if state != "active":
         return {"paused": Action.PAUSE, "disabled": Action.DISABLE}.get(state, state)
-    (message, *_) = [*Message.objects.filter(plan=scene.plan), None]
+    message = Message.objects.filter(plan=scene.plan).first()
     if message is not None:
         return Action.RETRY if message.attempts else Action.WAIT
     return next((each.state for each in scene.deliveries()), "nothing")
@@ -122,12 +122,11 @@ def retry_after(rig: Rig) -> Figures:
         ("7200", hour, hour),
         ("soon|30|7", 30, 30 + 0.2 * step),
     ]
-    scenes = [
-        (rig.scene(f"retry-after/{'|'.join(map(quote, value.split('|')))}", people=1), value, *rest)
-        for value, *rest in asked
-    ]
-    for scene, *_ in scenes:
-        scene.submit()
+    scenes: list[tuple[Scene, str, float, float]] = []
+    for value, least, most in asked:
+        told_so = "|".join(map(quote, value.split("|")))
+        scene = rig.scene(f"retry-after/{told_so}", people=1, submit=1)
+        scenes.append((scene, value, least, most))
     rig.sender(schedule=[step] * 3)
     rig.wait(lambda: Delivery.objects.count() == len(scenes), "everybody was tried")
     delays = {}
