@@ -33,10 +33,10 @@ from workspaces import api_keys
 from workspaces.choices import Scope
 
 EVENTS_A_SECOND: Final = 500
-EVENTS_A_CALL: Final = 5
+EVENTS_A_CALL: Final = 10
 SECONDS: Final = 20
 WARM_UP_CALLS: Final = 20
-CALLERS: Final = 2
+CALLERS: Final = 4
 GOAL_SECONDS: Final = 1.0
 _NUMBER: Final = re.compile(r"Order (\d+)\.")
 

@@ -36,23 +36,3 @@ def test_the_pipeline_is_measured_beside_the_obvious_design_and_wrk_in_one_run(
     assert (figures["ratio_wrk"] is None) is (shutil.which("wrk") is None)
     rates = [figures["people_per_second"], figures["naive"]["people_per_second"]]
     assert figures["ratio_naive"] == pytest.approx(rates[0] / rates[1], abs=0.01)
-
-
-@pytest.mark.slow
-def test_fifty_people_a_message_are_measured_beside_one(
-    process_environment: dict[str, str],
-) -> None:
-    command = [sys.executable, str(local.BASE_DIR / "manage.py"), "bench", "batch", "--json"]
-    ended = subprocess.run(
-        [*command, "--people", "1200"],
-        env=process_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert ended.returncode == 0, ended.stderr
-    figures = json.loads(ended.stdout)
-    rates = [figures["people_per_second"], figures["people_per_second_at_1"]]
-    assert figures["ratio_batch"] == pytest.approx(rates[0] / rates[1], abs=0.01)
-    assert figures["meets_goal"] is (figures["ratio_batch"] >= 3)
