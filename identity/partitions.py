@@ -40,6 +40,18 @@ def ensure_months(months: Iterable[int], *, now: datetime) -> int:
     return int(made)
 
 
+def before(*, month: date) -> list[str]:
+    """Return the names of the partitions of all months before ``month``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+            " WHERE inhparent = 'identity_event'::regclass AND relname < %s"
+            "   AND relname ~ '^identity_event_[0-9]{4}_[0-9]{2}$' ORDER BY relname",
+            [f"identity_event_{month:%Y_%m}"],
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
 def drop_before(*, month: date) -> list[str]:
     """Drop the partitions of all months before ``month`` whole; return their names."""
     with connection.cursor() as cursor:

@@ -215,6 +215,13 @@ CELERY_WORKER_DISABLE_PREFETCH = _over_redis
 
 SENDER_OPTIONS: dict[str, Any] = env.json("SENDER_OPTIONS", default={})
 
+# -- How long what is kept; 0 for ever. manage.py prune lets go of what is older -------------------
+
+KEEP_DELIVERY_DAYS = env.int("KEEP_DELIVERY_DAYS", default=0)
+KEEP_EVENT_MONTHS = env.int("KEEP_EVENT_MONTHS", default=0)
+KEEP_TEST_DAYS = env.int("KEEP_TEST_DAYS", default=0)
+KEEP_NOTICE_DAYS = env.int("KEEP_NOTICE_DAYS", default=90)
+
 # -- Metrics: /metrics answers to this bearer token alone; without one it is not there ------------
 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")

@@ -68,10 +68,15 @@ def before(*, day: date) -> list[date]:
 def drop_before(*, day: date) -> list[date]:
     """Drop the deliveries and attempts of all days before ``day`` whole; return the days."""
     days = before(day=day)
-    with connection.cursor() as cursor:
-        for found in days:
-            cursor.execute("SELECT webhooks_partition_drop(%s)", [found])
+    for found in days:
+        drop(found)
     return days
+
+
+def drop(day: date) -> None:
+    """Drop the deliveries and attempts of one day whole."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT webhooks_partition_drop(%s)", [day])
 
 
 def exists(day: date) -> bool:
