@@ -104,7 +104,7 @@ def slow_but_alive(rig: Rig) -> Figures:
     rig.sender()
     rig.wait_for_requests(1)
     rig.sender()
-    seconds = rig.wait_until_done(scene)
+    seconds = rig.wait_until_done(scene, seconds=60)
     (chunk,) = scene.chunks()
     check(seconds > 1.5 * LEASE_SECONDS, "it took longer than its lease")
     check(chunk.claims == 1, f"it was claimed once, not {chunk.claims} times")
