@@ -121,6 +121,9 @@ class Transport(Protocol):
     def close(self) -> None:
         """Give up what is open and close all connections."""
 
+# A time away from the network that is worth giving back.
+AWAY_SECONDS: Final = 0.25
+
 
 def _ca_file() -> str:
     return str(getattr(settings, "EGRESS_CA_FILE", "") or certifi.where())
@@ -146,6 +149,7 @@ class _Slot:
         "header_size",
         "keep_headers",
         "method",
+        "opened_at",
         "refusal",
         "retry_after",
         "rules",
@@ -160,7 +164,7 @@ class _Slot:
         self.keep_headers = keep_headers
         self.curl = self._handle()
         self.url = self.method = self.scheme = ""
-        self.deadline = 0.0
+        self.deadline = self.opened_at = 0.0
         self.fresh = False
         self.token: Any = None
         self.answer_limit = 0
@@ -239,6 +243,7 @@ class _Slot:
         curl = self.curl
         self._reset()
         self.token = token
+        self.opened_at = time.monotonic()
         self.answer_limit = ANSWER_BYTES + ANSWER_BYTES_PER_RECIPIENT * request.recipients
         if request.url != self.url:
             curl.setopt(pycurl.URL, request.url)
@@ -259,6 +264,11 @@ class _Slot:
         # "Expect:" without a value keeps curl from asking before a body over 1 MB.
         curl.setopt(pycurl.HTTPHEADER, [*request.headers, "Expect:"])
         curl.setopt(pycurl.POSTFIELDS, request.body)
+
+    def extend(self, seconds: float) -> None:
+        """Put the deadline of the open request off."""
+        self.deadline += seconds
+        self.curl.setopt(pycurl.TIMEOUT_MS, int(self.deadline * 1000))
 
     def answer(self, code: int) -> Answer:
         """Read how the transfer ended; ``code`` is libcurl's, 0 for a complete answer."""
@@ -310,6 +320,7 @@ class CurlTransport:
         self._busy: dict[Any, _Slot] = {}
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, slots)
+        self._polled_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -353,6 +364,23 @@ class CurlTransport:
         Waits until something happens, ``timeout`` seconds at most; with nothing open it
         returns at once.
         """
+        try:
+            self._forgive()
+            return self._poll(timeout)
+        finally:
+            self._polled_at = time.monotonic()
+
+    def _forgive(self) -> None:
+        """Give requests back the time in which we did not look, as the database was slow.
+
+        libcurl looks at the clock before the socket: what came in time would be too late.
+        """
+        now = time.monotonic()
+        if now - self._polled_at > AWAY_SECONDS:
+            for slot in self._busy.values():
+                slot.extend(now - max(self._polled_at, slot.opened_at))
+
+    def _poll(self, timeout: float) -> list[Answer]:
         multi = self._multi
         multi.perform()
         found = self._read()

@@ -143,6 +143,27 @@ def test_a_slow_answer_is_cut_at_the_deadline(receiver: Receiver, reply: Reply) 
     assert 500 < answer.milliseconds < 1_500
 
 
+def test_what_came_in_time_counts_though_nobody_looked(receiver: Receiver) -> None:
+    """While the database is slow the sender is away from the network."""
+    receiver.script("/x", Reply(delay=0.3), Reply(delay=30.0))
+    url = receiver.url("/x")
+    with CurlTransport(slots=1, rules=LOOPBACK) as transport:
+        transport.submit(Request(url, headers.lines({}), b"{}", timeout=1), None)
+        transport.poll(0.1)
+        time.sleep(1.2)
+        (answer,) = transport.poll(1)
+        assert answer.status == 200
+        # It gives back no more than that, and only to what was open then.
+        time.sleep(1.2)
+        transport.submit(Request(url, headers.lines({}), b"{}", timeout=1), None)
+        started = time.monotonic()
+        while not (answers := transport.poll(1)):
+            pass
+
+    assert [each.outcome for each in answers] == [Outcome.READ_TIMEOUT]
+    assert 0.9 < time.monotonic() - started < 1.5
+
+
 def test_a_drip_in_the_body_does_not_stretch_the_deadline(receiver: Receiver) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n"
     started = time.monotonic()
