@@ -482,6 +482,7 @@ REASONS: Final[Mapping[str, str | Promise]] = {
     ),
     "repeated": _("The other system already had it."),
     "misconfigured": _("The other system keeps refusing: key or URL may be wrong."),
+    "failing": _("For a day the other system has answered with failures only."),
     "gone": _("The other system says that this URL is no longer in use."),
     "results_unreadable": _("The results in the answer could not be read."),
 }

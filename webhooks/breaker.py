@@ -36,6 +36,8 @@ class Rules:
     open_seconds_at_most: float = 600.0
     # Probes whose answers nobody saw, as their sender died, are let through again after this.
     probe_seconds: float = 60.0
+    # In trouble for so long without three good probes, the webhook is disabled.
+    give_up_seconds: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Breaker:
 
     Args:
         until: open until then; while probing, when the probes are lost.
+        opened_at: since when no three probes in a row were good.
         opened_times: in this trouble; it makes the next pause longer.
         ramp: requests that may be open while it is taken up again; 0 for no limit.
         results, failures: answers of the window, weighed by age, at ``counted_at``.
@@ -113,6 +116,7 @@ def after(
             breaker,
             state=BreakerState.CLOSED,
             until=None,
+            opened_at=None,
             probes=0,
             ramp=1 if concurrency > 1 else 0,
             results=0.0,
@@ -132,7 +136,7 @@ def after(
         counted = replace(counted, ramp=wider, results=0.0, failures=0.0)
     if not counted.ramp and not failed:
         # The trouble is over: the next one is told of, and begins with the shortest pause.
-        counted = replace(counted, opened_times=0, opened_at=None)
+        counted = replace(counted, opened_times=0)
     return counted
 
 
@@ -175,6 +179,13 @@ def _opened(breaker: Breaker, *, reason: str, now: datetime, rules: Rules) -> Br
         counted_at=now,
         reason=reason,
     )
+
+
+def is_given_up(breaker: Breaker, *, now: datetime, rules: Rules) -> bool:
+    """Tell whether a receiver has been in trouble for too long to be asked on and on."""
+    if breaker.opened_at is None or breaker.state != BreakerState.OPEN:
+        return False
+    return (now - breaker.opened_at).total_seconds() >= rules.give_up_seconds
 
 
 # --- The row --------------------------------------------------------------------------------------

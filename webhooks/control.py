@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Reasons of a webhook that the engine paused or disabled by itself; sentences: webhooks.answers.
 MISCONFIGURED: Final = "misconfigured"
 KEY_MISSING: Final = "key_missing"
+FAILING: Final = "failing"
 # The reason of a plan whose responsible member lost one of the two gates.
 PERMISSION_LOST: Final = "permission_lost"
 # The reason of a plan that no request can be made of, whoever it is for.
@@ -48,6 +49,10 @@ _STOPPED: Final = {
     "egress": _(
         "The webhook “%(webhook)s” is paused: its URL leads to an address that may not be called. "
         "Change the URL, or ask the operator to allow the address."
+    ),
+    FAILING: _(
+        "The webhook “%(webhook)s” is disabled: for a day the other system has answered with "
+        "failures only. Ask its developers, then enable the webhook; the people wait."
     ),
     "gone": _(
         "The webhook “%(webhook)s” is disabled: the other system says that its URL is no longer "

@@ -551,6 +551,13 @@ class Sender:
             self._clear(line)
         if found.state == BreakerState.OPEN != was:
             log.warning("breaker_opened", webhook=line.webhook_id, reason=found.reason)
+        if breaker.is_given_up(found, now=self._clock.now(), rules=self.options.breaker):
+            control.stop_by_engine(
+                line.webhook_id,
+                state=WebhookState.DISABLED,
+                reason=control.FAILING,
+                now=self._clock.now(),
+            )
         if is_new:
             control.tell_of_trouble(line.webhook_id)
 

@@ -235,6 +235,30 @@ def test_what_a_sender_may_not_send_goes_back_to_who_may(receiver: Receiver) -> 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_receiver_that_fails_for_a_day_disables_the_webhook_and_keeps_its_people(
+    receiver: Receiver,
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=100, concurrency=16)
+    receiver.behave("/in", Behaviour(status=503))
+    scene.submit()
+    rules = replace(QUICK.breaker, give_up_seconds=1.0)
+    sender = Sender(options=replace(QUICK, breaker=rules))
+    sender.start()
+    try:
+        _run(sender, until=lambda: _control(scene).breaker_opened_times)
+        assert _control(scene).state == "active"
+        _run(sender, until=lambda: _control(scene).state != "active")
+        sender.finish()
+    finally:
+        sender.close()
+
+    assert (_control(scene).state, _control(scene).reason) == ("disabled", "failing")
+    assert Notice.objects.filter(kind="webhook_failing").exists()
+    assert scene.counts().queued == 100
+    check_invariants(scene)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_resuming_a_webhook_closes_its_breaker(receiver: Receiver) -> None:
     scene = make_scene(receiver.url("/in"), people=1)
     WebhookControl.objects.filter(webhook=scene.webhook).update(
