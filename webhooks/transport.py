@@ -121,6 +121,7 @@ class Transport(Protocol):
     def close(self) -> None:
         """Give up what is open and close all connections."""
 
+
 # A time away from the network that is worth giving back.
 AWAY_SECONDS: Final = 0.25
 
