@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.urls import reverse
+from playwright.sync_api import Page
 
 from tests.browser.shop import Shop
 from tests.test_permissions import PAGES as PAGES_OF_A_MODEL
@@ -41,7 +42,8 @@ class Step:
 class Row:
     """One address as one visitor sees it; ``on`` names the page that shows it as its part.
 
-    ``before`` changes the shop for this row and those after it.
+    ``before`` changes the shop for this row and those after it; ``network`` what the browser
+    reaches once the page is there.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Row:
     status: int = 200
     as_: str = ""
     before: Callable[[Shop], object] | None = None
+    network: Callable[[Page], object] | None = None
 
     @property
     def title(self) -> str:

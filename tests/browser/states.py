@@ -6,6 +6,7 @@ What happens in the shop for a row stays for the rows after it.
 from typing import Any, Final
 
 from django.utils import timezone
+from playwright.sync_api import Page
 
 from identity.models import Audience
 from journeys import drafts, ending
@@ -106,6 +107,18 @@ def loses_the_right(shop: Shop) -> None:
     take_point(shop.scene)
 
 
+def is_offline(page: Page) -> None:
+    page.context.set_offline(True)
+
+
+def counts_for_ever(page: Page) -> None:
+    page.route("**/publish/?count", lambda _route: None)
+
+
+def loses_the_connection(page: Page) -> None:
+    page.route("**/steps/**", lambda route: route.abort())
+
+
 def is_full(shop: Shop) -> None:
     """Give everything a name as long as names can be, and the webhook as many parameters."""
     scene = shop.scene
@@ -171,6 +184,29 @@ STATES: Final = (
             _NOBODY,
         ),
         as_="person_nobody",
+    ),
+    # Offline, slow, failed.
+    page(
+        "journeys:run",
+        "slug",
+        "running",
+        "run",
+        steps=(Step("h1", seen="#offline"),),
+        as_="run_offline",
+        network=is_offline,
+    ),
+    part(
+        "journeys:publish",
+        "journeys:editor",
+        _DRAFT,
+        asking("journeys:publish", seen="#dialog-wide .slow-note"),
+        as_="publish_slow",
+        network=counts_for_ever,
+    ),
+    panel(
+        "panel_failed",
+        asking("journeys:panel", seen="#toasts .toast-error button:not([data-close-toast])"),
+        network=loses_the_connection,
     ),
     # What is wrong stands at its field.
     part(

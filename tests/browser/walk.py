@@ -5,6 +5,7 @@ SCREENSHOTS=docs/images keeps those of the documentation.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -75,6 +76,7 @@ SETTLED: Final = """
 () => !document.querySelector(".htmx-request, [aria-busy=true], #swagger-ui:not(:has(.opblock))")
   && document.fonts.ready.then(() => true)
 """
+UNREACHED: Final = re.compile(r"net::ERR_|console: htmx:")
 TOO_WIDE: Final = "() => document.documentElement.scrollWidth > innerWidth"
 
 
@@ -161,6 +163,8 @@ class Walk:
         if row.before:
             row.before(self.shop)
         page = self.page_of(row.visitor)
+        page.context.set_offline(False)
+        page.unroute_all()
         self._said.clear()
         answer = page.goto((address or self.address_of(row.on or row.name, row)) + row.query)
         assert answer is not None
@@ -170,6 +174,8 @@ class Walk:
         if answer.status != row.status:
             self.wrong.append(f"{row.title}: {answer.status} at {page.url}")
             return
+        if row.network:
+            row.network(page)
         try:
             for step in row.steps:
                 self.do(page, step, row)
@@ -215,11 +221,13 @@ class Walk:
         page.locator(click).first.click()
 
     def _look(self, page: Page, row: Row) -> None:
-        page.wait_for_function(SETTLED)
+        if not row.network:  # What is slow for good never settles.
+            page.wait_for_function(SETTLED)
         found: set[str] = set()
         if self.shop.language == Language.CHINESE and not PARTLY_ENGLISH.fullmatch(row.title):
             found |= {f"English: {word}" for word in foreign_words(page, names=CODES)}
-        found |= set(self._said)
+        # What cannot be reached on purpose is written down too.
+        found |= {each for each in self._said if not (row.network and UNREACHED.search(each))}
         for look in self.looks[self.shop.language]:
             if look.options is None and look.scheme == "dark" and not GALLERY:
                 continue
