@@ -193,15 +193,17 @@ def _write_points(role: Role, points: Iterable[Point]) -> None:
     WorkspaceGroupObjectPermission.objects.filter(
         group=role.group, content_object=role.workspace, permission__codename__in=held - wanted
     ).delete()
-    permissions_by_codename = {
-        permission.codename: permission
-        for permission in Permission.objects.filter(
-            content_type__app_label="workspaces",
-            content_type__model="workspace",
-            codename__in=wanted - held,
-        )
-    }
-    for point in wanted - held:
-        WorkspaceGroupObjectPermission.objects.assign_perm(
-            permissions_by_codename[point], role.group, role.workspace
-        )
+    given = Permission.objects.filter(
+        content_type__app_label="workspaces",
+        content_type__model="workspace",
+        codename__in=wanted - held,
+    )
+    WorkspaceGroupObjectPermission.objects.bulk_create(
+        [
+            WorkspaceGroupObjectPermission(
+                permission=each, group=role.group, content_object=role.workspace
+            )
+            for each in given
+        ],
+        ignore_conflicts=True,  # somebody else gave it in the meantime
+    )
