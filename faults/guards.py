@@ -58,6 +58,7 @@ def _deadline() -> None:
 
     def prepare(slot: Any, request: Any, token: Any) -> None:
         ours(slot, request, token)
+        slot.deadline = 0.0
         slot.curl.setopt(pycurl.TIMEOUT_MS, 0)
 
     _put(transport._Slot, "prepare", prepare)
