@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from playwright.sync_api import expect
 
 from tests.browser.shop import Shop, make_shop
 from webhooks.receiver import Receiver
 from workspaces.choices import Language
+
+# A busy machine takes longer than the five seconds that are given.
+expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="session", autouse=True)

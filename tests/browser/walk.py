@@ -237,6 +237,8 @@ class Walk:
             name = f"{look.width} {look.scheme}: "
             theirs = SWAGGERS if row.name == SWAGGER else ()
             if look.options:
+                if not page.evaluate("() => 'axe' in window"):
+                    page.evaluate(Axe().axe_script)
                 broken: list[str] = page.evaluate(RUN_AXE, look.options)
                 found |= {name + each for each in broken if not each.startswith(theirs)}
             if page.evaluate(TOO_WIDE):
@@ -252,7 +254,6 @@ class Walk:
             if self._page:
                 self._page.context.close()
             context = self.browser.new_context(base_url=self.address, reduced_motion="reduce")
-            context.add_init_script(Axe().axe_script)
             cookies = {django_settings.LANGUAGE_COOKIE_NAME: self.shop.language}
             if visitor in self._clients:
                 name = django_settings.SESSION_COOKIE_NAME
