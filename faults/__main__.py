@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
@@ -20,6 +21,8 @@ _TABLE: Final = ("<!-- table -->", "<!-- end of the table -->")
 
 def main() -> int:
     options = _options()
+    # Told to stop, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     directory = Path(tempfile.mkdtemp(prefix="faults-servers-"))
     directory.chmod(0o755)
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "CELERY_BROKER_URL"):
