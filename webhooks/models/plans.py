@@ -126,6 +126,10 @@ class Chunk(models.Model):
                 condition=Q(unsent__gt=0),
                 name="webhooks_chunk_to_send",
             ),
+            # Read by monitoring.conditions(), for status, metrics and the webhook's page.
+            models.Index(
+                fields=["webhook"], condition=Q(queued__gt=0), name="webhooks_chunk_waiting"
+            ),
             # Read by the runner's sweep.
             models.Index(
                 fields=["plan", "id"],
