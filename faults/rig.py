@@ -183,13 +183,18 @@ class Rig:
         made.start()
         return made
 
-    def celery(self) -> Process:
+    def celery(self, **environment: str) -> Process:
         command = [
             *("-m", "celery", "--quiet", "--app", "qa_webhook", "worker", "--beat"),
-            *("--queues", "plan,send,misc", "--schedule", str(self.directory / "beat")),
+            *(
+                "--queues",
+                "plan,send,misc",
+                "--schedule",
+                str(self.directory / f"beat-{len(self._processes)}"),
+            ),
             *("--concurrency", "1", "--without-gossip", "--without-mingle"),
         ]
-        return self.run("worker", python(*command), self.environment())
+        return self.run("worker", python(*command), {**self.environment(), **environment})
 
     def web(self, port: int, **environment: str) -> Process:
         command = [

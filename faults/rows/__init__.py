@@ -3,7 +3,7 @@
 import re
 
 from faults.matrix import ROWS, Row
-from faults.rows import brokers, crashes, hostile, load, semantics
+from faults.rows import brokers, crashes, hostile, load, machines, recovery, semantics
 
 
 def in_order() -> list[Row]:
@@ -16,4 +16,13 @@ def in_order() -> list[Row]:
     return sorted(ROWS.values(), key=place)
 
 
-__all__ = ["brokers", "crashes", "hostile", "in_order", "load", "semantics"]
+__all__ = [
+    "brokers",
+    "crashes",
+    "hostile",
+    "in_order",
+    "load",
+    "machines",
+    "recovery",
+    "semantics",
+]

@@ -1,0 +1,90 @@
+"""A RabbitMQ server of a row's own, when the machine has the program."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from faults.processes import NotRunError, free_port, wait_until
+
+# Debian's own starter; the one on the path becomes another user first.
+_DEBIAN: Final = Path("/usr/lib/rabbitmq/lib")
+_START_SECONDS: Final = 120.0
+
+
+class Rabbit:
+    """Started with the block and ended with it; may be killed and started again meanwhile."""
+
+    def __init__(self, directory: Path) -> None:
+        debian = sorted(map(str, _DEBIAN.glob("*/sbin/rabbitmq-server")))
+        found = debian[-1] if debian else shutil.which("rabbitmq-server")
+        if found is None:
+            raise NotRunError("install rabbitmq-server")
+        self._program = found
+        self._directory = directory
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self._port}//"
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True)
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.kill()
+        if names := shutil.which("epmd"):
+            # Erlang's own register of names, which stays behind otherwise.
+            subprocess.run([names, "-kill"], capture_output=True, check=False)
+
+    def start(self) -> None:
+        folder = str(self._directory)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "RABBITMQ_NODENAME": f"faults{self._port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": folder,
+            "RABBITMQ_LOG_BASE": folder,
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+        }
+        with (self._directory / "out").open("ab") as out:
+            self._process = subprocess.Popen(
+                [self._program],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        wait_until(self._answers, "RabbitMQ listens", seconds=_START_SECONDS)
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self._port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it and its children as a power cut would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            # The shell is gone at once, the server a moment later.
+            wait_until(lambda: not self._answers(), "RabbitMQ is gone", seconds=30)
