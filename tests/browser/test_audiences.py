@@ -155,7 +155,7 @@ def test_refused_rules_stay_and_are_asked_about(page: Page, workspace: Workspace
     asked: list[str] = []
     page.goto(f"/w/{workspace.slug}/audiences/new/?name=Empty")
     page.get_by_role("button", name="Add a condition").click()
-    expect(page.locator("#subject-0")).to_be_visible()
+    expect(page.locator("#subject-1")).to_be_visible()
     page.get_by_role("link", name="Cancel").click()
     page.locator("#confirm").get_by_role("button", name="Save").click()
     expect(page.get_by_label("Name")).to_have_value("Empty")
