@@ -27,10 +27,12 @@ def test_the_pipeline_is_measured_beside_the_obvious_design_and_wrk_in_one_run(
     figures = json.loads(ended.stdout)
     assert {
         *("people", "people_per_second", "stages", "memory_mb"),
-        *("naive", "wrk", "ratio_naive", "ratio_wrk"),
+        *("naive", "wrk", "ratio_naive", "ratio_wrk", "tls", "flaky", "meets_goal"),
     } <= set(figures)
     assert (figures["people"], figures["duplicates"]) == (200, 0)
     assert figures["naive"]["people"] == 20
+    assert (figures["tls"] is None) is (shutil.which("openssl") is None)
+    assert figures["flaky"]["duplicates"] == 0
     assert all(microseconds > 0 for microseconds in figures["stages"].values())
     assert len(figures["memory_mb"]) == figures["senders"] == 2
     assert (figures["ratio_wrk"] is None) is (shutil.which("wrk") is None)

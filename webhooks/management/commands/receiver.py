@@ -2,6 +2,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -60,6 +61,12 @@ class Command(BaseCommand):
         add("--secret-env", help="environment variable that holds the signing key")
         add("--secret-file", type=Path, help="file that holds signing keys, one a line")
         add("--config", type=Path, help="JSON file for several ledgers, read again on change")
+        add(
+            "--certificate",
+            type=Path,
+            metavar="FILE",
+            help="serve https with this certificate and the key in the same file",
+        )
         add("--mode", choices=[mode.value for mode in Mode], default=Mode.OK.value)
         add("--status", type=int, help="status of failing answers")
         add("--fail-percent", type=float, default=0.0, help="share that fails, 0 to 100")
@@ -86,6 +93,7 @@ class Command(BaseCommand):
             host=options["host"],
             port=options["port"],
             options=self._options(options),
+            tls=self._tls(options["certificate"]),
             output=output,
             show=self.stdout.write if options["show"] else None,
         )
@@ -124,6 +132,17 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(f"A signing key cannot be used: {error}.") from None
         return found
+
+    @staticmethod
+    def _tls(certificate: Path | None) -> ssl.SSLContext | None:
+        if certificate is None:
+            return None
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            made.load_cert_chain(certificate)
+        except (OSError, ssl.SSLError) as error:
+            raise CommandError(f"{certificate} holds no certificate and key: {error}.") from None
+        return made
 
     @staticmethod
     def _secrets(options: dict[str, Any]) -> list[str]:
