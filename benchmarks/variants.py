@@ -43,7 +43,8 @@ def flaky(setting: Scenario, people: int, environment: dict[str, str]) -> dict[s
     retrying = environment | {"SENDER_OPTIONS": json.dumps({"schedule": SCHEDULE})}
     cpu = {}
     for percent in (0, FAIL_PERCENT):
-        with Receiver(setting.secret, *failing, str(percent), environment=environment) as receiver:
+        refusing = (*failing, str(percent)) if percent else ()
+        with Receiver(setting.secret, *refusing, environment=environment) as receiver:
             Webhook.objects.filter(pk=setting.webhook.pk).update(url=receiver.url)
             rate, cpu[percent] = _measured(setting, people, retrying)
             duplicates = receiver.stats()["duplicates"]
