@@ -17,12 +17,14 @@ from django.utils import timezone
 
 from qa_webhook import condition, hints, metrics
 from qa_webhook.tasks import tick
+from tests.webhooks.factories import make_member
 from tests.webhooks.scene import make_scene
 from webhooks import control, keys, monitoring
 from webhooks.choices import SecretKind
 from webhooks.engine import Sender
-from webhooks.receiver import Behaviour, Receiver
+from webhooks.receiver import Behaviour, Receiver, Reply
 from workspaces import tenants
+from workspaces.choices import Preset
 from workspaces.heartbeats import Heart
 from workspaces.models import Heartbeat
 
@@ -135,6 +137,24 @@ def test_requests_and_errors_are_told_by_class_with_an_example(receiver: Receive
     (told,) = json.loads(call("webhook", "status", "--workspace", slug, "--json"))
     assert told["people_retrying"] == 4
     assert told["errors"][0]["status_code"] == 503
+
+
+def test_an_answer_that_repeats_an_id_is_for_who_may_see_people_in_clear(
+    receiver: Receiver,
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=1)
+    receiver.script("/in", Reply(400, body=b'{"unknown": "13800009999"}'))
+    scene.submit()
+    scene.drain()
+    (delivery,) = scene.deliveries()
+    developer = make_member(scene.workspace, Preset.DEVELOPER)
+    status = ("webhook", "status", "--workspace", scene.workspace.slug)
+
+    for command in (status, (*status, "--json"), ("deliveries", "show", delivery.pk)):
+        assert "13800009999" in call(*command)
+        shown = call(*command, "--as", developer.email)
+        assert "400" in shown
+        assert "13800009999" not in shown
 
 
 # --- The check-up ---------------------------------------------------------------------------------

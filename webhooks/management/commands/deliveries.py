@@ -133,13 +133,13 @@ class Command(AskingCommand):
             delivery = ledger.find(delivery_id)
             if delivery is None or not _may(actor, delivery.workspace, Point.VIEW_DELIVERIES):
                 raise CommandError(f"There is no delivery “{delivery_id}”.")
-            shown = _plain(delivery) | {
-                "tries": [each._asdict() for each in ledger.tries_of(delivery)]
-            }
-            # IDs stand in the body in clear, so that it is for whoever may see them.
-            if actor is None or permissions.has_point(
-                actor, delivery.workspace, Point.VIEW_PROFILES
-            ):
+            # IDs stand in the body in clear, and an answer may repeat them.
+            in_clear = _may(actor, delivery.workspace, Point.VIEW_PROFILES)
+            tries = [each._asdict() for each in ledger.tries_of(delivery)]
+            if not in_clear:
+                tries = [each | {"answer": None} for each in tries]
+            shown = _plain(delivery) | {"tries": tries}
+            if in_clear:
                 body = ledger.body_of(delivery)
                 shown["body"] = body.decode() if body else None
             indent = None if options["as_json"] else 2
