@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.backends.utils import CursorWrapper
 
+from webhooks.breaker import PROBES
 from webhooks.work import ClaimedChunk, ClaimedMessage
 
 # Claimed so often, a row is worked one by one, with the intent written first.
@@ -21,7 +22,7 @@ MESSAGES_AT_ONCE: Final = 200
 # A webhook has its turn when something of it is due: longest not served first.
 _DUE_WEBHOOKS: Final = """
 SELECT * FROM (
-    SELECT c.webhook_id, CASE WHEN c.breaker <> 'closed' THEN least(w.concurrency, 3)
+    SELECT c.webhook_id, CASE WHEN c.breaker <> 'closed' THEN least(w.concurrency, %(probes)s)
         WHEN c.breaker_ramp > 0 THEN least(w.concurrency, c.breaker_ramp)
         ELSE w.concurrency END, EXISTS (
         SELECT 1 FROM webhooks_message m
@@ -104,7 +105,7 @@ class DueWebhook(NamedTuple):
 
 def due_webhooks(cursor: CursorWrapper) -> tuple[list[DueWebhook], datetime | None]:
     """Return the webhooks that have something due, in the order of their turns; and the time."""
-    cursor.execute(_DUE_WEBHOOKS)
+    cursor.execute(_DUE_WEBHOOKS, {"probes": PROBES})
     rows = cursor.fetchall()
     return [DueWebhook(*row[:4]) for row in rows], rows[0][4] if rows else None
 

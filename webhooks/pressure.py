@@ -8,14 +8,17 @@ from django.db import connection
 # The high-water mark: so many people, or what the webhook's rate takes in so many seconds.
 PEOPLE_AT_LEAST: Final = 50_000
 SECONDS: Final = 60
-# Rows that are summed up; a queue of more chunks is full however few people each holds.
+# Rows that are summed up; a queue of more chunks is full however few people each holds. Who is
+# held back, or waits in a paused run, stands in nobody's way and is not counted.
 _CHUNKS_AT_MOST: Final = 20_000
 
 _FULL: Final = """
 SELECT w.id FROM webhooks_webhook w CROSS JOIN LATERAL (
     SELECT count(*) AS chunks, coalesce(sum(found.unsent), 0) AS people FROM (
         SELECT k.unsent FROM webhooks_chunk k
-        WHERE k.webhook_id = w.id AND k.unsent > 0 LIMIT %(chunks)s
+        WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+            AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
+        LIMIT %(chunks)s
     ) found
 ) waiting
 WHERE w.id = ANY(%(webhooks)s) AND (waiting.chunks = %(chunks)s OR waiting.people

@@ -14,7 +14,7 @@ from journeys.components.event import Condition, Reentry
 from journeys.models import Enrollment, Journey, Run
 from journeys.runner import Swept
 from tests.journeys.factories import NOW, SHOP, Scene, make_purchase, make_scene, take_point
-from webhooks import control, outbox, pressure, states
+from webhooks import control, holding, outbox, pressure, states
 from webhooks.choices import PlanState, StateByte
 from webhooks.models import Chunk, Plan, Webhook
 from workspaces.models import Membership, Notice
@@ -520,6 +520,23 @@ def test_a_run_keeps_its_pages_while_enough_people_wait_for_its_webhook(
     # What a rate takes in a minute may wait in any case.
     Webhook.objects.update(rate_per_second=25)
     assert sweep().planned == 500
+
+
+def test_who_waits_in_a_paused_run_or_is_held_back_stands_in_nobodys_way(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pressure, "PEOPLE_AT_LEAST", 1)
+    paused, held = publish(scene, scene.journey()), publish(scene, scene.journey())
+    assert sweep().planned == 6
+    control.pause_plans([plan.pk for plan in plans_of(paused)], now=NOW)
+    third = publish(scene, scene.journey())
+    assert sweep().planned == 0
+    chosen = holding.selection(plan_ids=[plan.pk for plan in plans_of(held)])
+
+    holding.hold(workspace=scene.workspace, actor=None, chosen=chosen)
+
+    assert sweep().planned == 3
+    assert people_of(plans_of(third)[0]) == sorted(person.pk for person in scene.people)
 
 
 def test_people_stay_in_a_step_while_enough_wait_for_the_next_ones_webhook(
