@@ -4,6 +4,7 @@ What the receiver saw is read from the file it writes, not from our tables.
 """
 
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from django.utils import timezone
 from tests.webhooks.processes import ROOT, SenderProcess, environment, wait_until
 from tests.webhooks.scene import Scene, make_scene
 from tests.webhooks.test_engine import check_invariants
-from webhooks.models import Attempt
+from webhooks import control
+from webhooks.models import Attempt, Chunk, Delivery, Message
 from workspaces import tenants
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -117,6 +119,73 @@ def is_done(scene: Scene) -> bool:
     return scene.counts().queued == 0
 
 
+def test_senders_killed_again_and_again_lose_nobody(receiver: ReceiverProcess) -> None:
+    """At every kill at most what was open, or answered and not yet flushed, is sent again."""
+    concurrency, kills = 32, 4
+    scene = make_scene(receiver.url(), people=3_000, concurrency=concurrency, timeout_seconds=2)
+    scene.submit(size=250)
+    chance = random.Random(7)
+    before: list[int] = []
+    with SenderProcess() as first, SenderProcess() as second:
+        wait_until(lambda: receiver.count() > 100)
+        for number in range(kills):
+            time.sleep(0.3 + chance.random())
+            victim = (first, second)[number % 2]
+            before.append(receiver.count())
+            victim.kill()
+            victim.start()
+            if is_done(scene):
+                break
+            wait_until(lambda: receiver.count() > before[-1] or is_done(scene))
+        wait_until(lambda: is_done(scene), seconds=120)
+
+    accepted = compare(scene, receiver, poisoned=kills - 3)
+    doubled = {each for each, times in accepted.items() if times > 1}
+    # A hundred answers make a flush; what is open is bounded by the webhook's concurrency.
+    assert len(doubled) <= kills * (concurrency + 100)
+    unknown = set(Attempt.objects.filter(kind="unknown").values_list("delivery_id", flat=True))
+    assert doubled <= unknown
+    assert Message.objects.count() == 0
+    check_invariants(scene)
+
+
+def test_a_frozen_sender_that_thaws_doubles_nothing_in_the_counts(
+    receiver: ReceiverProcess,
+) -> None:
+    scene = make_scene(receiver.url(), people=1_500, concurrency=16, timeout_seconds=1)
+    scene.submit(size=500)
+    with SenderProcess() as frozen, SenderProcess():
+        wait_until(lambda: receiver.count() > 200)
+        frozen.signal(signal.SIGSTOP)
+        wait_until(lambda: is_done(scene), seconds=90)
+        counts = scene.counts()
+        frozen.signal(signal.SIGCONT)
+        time.sleep(1.5)
+
+        assert scene.counts() == counts
+    assert counts.delivered == 1_500
+    compare(scene, receiver)
+    check_invariants(scene)
+
+
+def test_a_polite_stop_settles_what_is_open_and_hands_back_the_rest(
+    receiver: ReceiverProcess,
+) -> None:
+    scene = make_scene(receiver.url(), people=2_000, concurrency=8, timeout_seconds=2)
+    scene.submit(size=500)
+    with SenderProcess("--processes", "2") as senders:
+        wait_until(lambda: receiver.count() > 300)
+        senders.signal(signal.SIGTERM)
+        assert senders.wait(10) == 0
+
+    assert Chunk.objects.filter(lease__isnull=False, unsent__gt=0).count() == 0
+    assert Delivery.objects.count() == len({_delivery(line) for line in receiver.lines()})
+    with SenderProcess():
+        wait_until(lambda: is_done(scene), seconds=60)
+    assert max(compare(scene, receiver).values()) == 1
+    assert Attempt.objects.filter(kind__in=["unknown", "late"]).count() == 0
+
+
 def test_a_receiver_that_is_down_during_a_run_gets_everybody_when_it_is_back(
     receiver: ReceiverProcess,
 ) -> None:
@@ -164,6 +233,24 @@ def cut_connections() -> None:
         )
 
 
+def test_paused_and_resumed_between_two_processes(receiver: ReceiverProcess) -> None:
+    scene = make_scene(receiver.url(), people=2_000, concurrency=16, timeout_seconds=1)
+    scene.submit(size=250)
+    with SenderProcess("--processes", "2"):
+        wait_until(lambda: receiver.count() > 200)
+        control.pause(webhook=scene.webhook, actor=None, now=timezone.now())
+        time.sleep(1.0)
+        paused_at = receiver.count()
+        time.sleep(1.0)
+        assert receiver.count() == paused_at
+        assert not is_done(scene)
+        check_invariants(scene)
+
+        control.resume(webhook=scene.webhook, actor=None, now=timezone.now())
+        wait_until(lambda: is_done(scene), seconds=60)
+    assert max(compare(scene, receiver).values()) == 1
+
+
 def test_all_sending_stopped_ends_within_five_seconds(slow: ReceiverProcess) -> None:
     scene = make_scene(slow.url(), people=800, concurrency=8, timeout_seconds=2)
     scene.submit(size=800)  # All of it is in the sender's hands already.
@@ -181,3 +268,8 @@ def test_all_sending_stopped_ends_within_five_seconds(slow: ReceiverProcess) -> 
         tenants.resume_sending(workspace=scene.workspace, actor=None)
         wait_until(lambda: is_done(scene), seconds=90)
     assert max(compare(scene, slow).values()) == 1
+
+
+def _delivery(line: dict[str, Any]) -> str:
+    found: str = json.loads(line["body"])["recipients"][0]["delivery_id"]
+    return found
