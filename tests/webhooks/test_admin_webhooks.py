@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client, override_settings
 from django.urls import reverse
+from django.utils import timezone
 from pytest_httpserver import HTTPServer
 
 from identity.models import IdType
@@ -27,7 +28,7 @@ from tests.webhooks.factories import (
 )
 from webhooks import keys, own_headers, signing
 from webhooks.choices import BreakerState, ParameterType, SecretKind, WebhookState
-from webhooks.models import MemberGrant, TestSend, Webhook, WebhookControl
+from webhooks.models import Attempt, MemberGrant, TestSend, Webhook, WebhookControl
 from webhooks.secrets import SecretError
 from workspaces.choices import Preset
 from workspaces.models import AuditEntry, User, Workspace
@@ -327,7 +328,32 @@ def test_the_page_says_how_the_webhook_does(console: Client, workspace: Workspac
     )
     shown = console.get(f"/admin/webhooks/webhook/{webhook.pk}/change/").content.decode()
     assert "At this moment" in shown
+    assert "Nothing is saved yet" not in shown
     assert "The other system is not available at the moment (503)." in shown
+
+
+def test_what_its_receiver_refused_is_not_taken_for_a_fault_of_the_form(
+    console: Client, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace)
+    refused = console.post(page_of(webhook), typed(workspace, name="")).content.decode()
+    assert "Nothing is saved yet. Correct what is marked below, then save again." in refused
+
+    Attempt.objects.create(
+        day=timezone.now().date(),
+        webhook_id=webhook.pk,
+        delivery_id="dlv_1",
+        message_id="msg_1",
+        number=2,
+        kind="auto",
+        at=timezone.now(),
+        outcome="answered",
+        status_code=503,
+        answer="",
+    )
+    shown = console.get(page_of(webhook)).content.decode()
+    assert "The other system is not available at the moment (503)." in shown
+    assert "Nothing is saved yet" not in shown
 
 
 def test_a_masked_header_keeps_its_value(console: Client, workspace: Workspace) -> None:

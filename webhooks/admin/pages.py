@@ -99,7 +99,8 @@ def around(
         "webhook": webhook,
         "state_reason": reason_of(webhook),
         "condition": next(iter(monitoring.conditions([webhook.pk])), None),
-        "errors": monitoring.errors(webhook.pk),
+        # Not "errors": those are the form's.
+        "last_errors": monitoring.errors(webhook.pk),
         "now": now,
         "uses": uses,
         "waiting": sum(revisions.people_waiting(webhook).values()) if uses else 0,
