@@ -8,7 +8,6 @@ the broker only shortens the wait.
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -16,7 +15,6 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from webhooks import (
-    breaker,
     claiming,
     closing,
     control,
@@ -29,7 +27,7 @@ from webhooks import (
     settling,
 )
 from webhooks.answers import Action, Verdict
-from webhooks.choices import BreakerState, PlanState, StateByte, WebhookState
+from webhooks.choices import PlanState, StateByte, WebhookState
 from webhooks.control import Flags
 from webhooks.headers import message_lines
 from webhooks.intake import LEFT_OVER_SECONDS, Intake
@@ -38,6 +36,7 @@ from webhooks.lines import Line, Options
 from webhooks.models import Plan
 from webhooks.outcomes import Repack
 from webhooks.plans import CompiledPlan
+from webhooks.receiver_health import ReceiverHealth
 from webhooks.signals import deliveries_settled
 from webhooks.transport import Answer, CurlTransport, Request, Transport
 from webhooks.work import Clock, Envelope, Held, Recipient, Tried
@@ -84,6 +83,12 @@ class Sender:
             only=webhook_id,
             record=self._record,
             flags=self._flag,
+        )
+        self._health = ReceiverHealth(
+            lines=self._intake.lines,
+            clock=self._clock,
+            rules=self.options.breaker,
+            drop=self._drop,
         )
         self._pending: list[Tried] = []
         self._pending_people = 0
@@ -163,8 +168,7 @@ class Sender:
     def finish(self) -> None:
         """Open nothing more, settle what is open, hand back the rest."""
         for line in self._intake.lines.values():
-            for held in line.holds:
-                held.ready.clear()
+            line.clear()
         while self.transport.open or self._pending:
             self._collect(POLL_SECONDS)
             if self._pending and self._is_up:
@@ -209,7 +213,7 @@ class Sender:
         if now >= self._flags_at:
             self._flags_at = now + self.options.flags_seconds
             self._read_flags()
-            self._read_breakers()
+            self._health.read()
             for line in self._intake.lines.values():
                 self._intake.refresh(line)
         if now >= self._housekeeping_at:
@@ -220,8 +224,7 @@ class Sender:
                 self._heart.beat(losses=self._keeper.losses)
             closing.close_cancelled()
             redelivery.work()
-            for line in self._intake.lines.values():
-                self._note_breaker(line)
+            self._health.tell()
         if now >= self._partitions_at:
             self._partitions_at = now + PARTITIONS_SECONDS
             partitions.ensure_ahead(now=timezone.now())
@@ -237,15 +240,6 @@ class Sender:
             for plan in self._plans_of(held)
         }
         self._flags = control.read_flags(sorted(plans)) if plans else {}
-
-    def _read_breakers(self) -> None:
-        """See what other senders learned of a receiver; what is not ours to send goes back."""
-        lines = self._intake.lines
-        found = breaker.read(list(lines)) if lines else {}
-        for line in lines.values():
-            line.breaker = found.get(line.webhook_id)
-            if line.breaker is not None and not line.slots:
-                self._clear(line)
 
     @staticmethod
     def _plans_of(held: Held) -> list[CompiledPlan]:
@@ -339,7 +333,7 @@ class Sender:
                 plan_id = envelope.plan.id
                 if target.rate_per_second is not None and not self._has_token(line):
                     break
-                if line.breaker is not None and not self._has_probe(line):
+                if line.breaker is not None and not self._health.may_open(line):
                     break
                 ready.popleft()
                 self._submit(line, envelope)
@@ -373,18 +367,6 @@ class Sender:
         line.tokens -= 1
         return True
 
-    def _has_probe(self, line: Line) -> bool:
-        """Tell whether a receiver in trouble may be asked once more; one taken up again may."""
-        found = line.breaker
-        if found is None or found.state != BreakerState.PROBING:
-            return True
-        if found.probes >= breaker.PROBES:
-            return False
-        if not breaker.take_probe(line.webhook_id):
-            line.breaker = replace(found, probes=breaker.PROBES)
-            return False
-        return True
-
     def _open_with_intent(self, line: Line, held: Held) -> None:
         """Write who may be open before they are; a chunk that kills senders is alone."""
         if held.is_alone and self.transport.open:
@@ -395,7 +377,7 @@ class Sender:
             envelope = held.ready[0]
             if not self._may_open(held, envelope) or not self._has_token(line):
                 break
-            if not self._has_probe(line):
+            if not self._health.may_open(line):
                 break
             chosen.append(held.ready.popleft())
         if not chosen:
@@ -441,9 +423,7 @@ class Sender:
         line.open -= 1
         envelope.held.open -= 1
         if (delivered := line.judge.at_once(envelope, answer)) is not None:
-            line.misconfigured = 0
-            line.is_run_broken = True
-            line.good += 1
+            self._health.succeeded(line)
             self._record(delivered)
             return
         tried, verdict = line.judge.judge(
@@ -452,18 +432,8 @@ class Sender:
         if verdict.action in (Action.PAUSE, Action.DISABLE):
             self._stop_webhook(line, envelope, verdict)
             return
-        if verdict.action is Action.WAIT:
-            line.misconfigured += 1
-            line.pause_at = verdict.pause_at
-        else:
-            line.misconfigured = 0
-            line.is_run_broken = True
-            if verdict.counts_as_failure:
-                line.failed, line.failure = line.failed + 1, verdict.reason
-                if line.failed >= self.options.breaker.results:
-                    self._flush_at = 0.0  # The breaker is told with the flush.
-            else:
-                line.good += 1
+        if self._health.judged(line, verdict):
+            self._flush_at = 0.0  # The breaker is told with the flush.
         self._record(tried)
 
     def _repack(self, envelope: Envelope) -> Repack:
@@ -520,74 +490,17 @@ class Sender:
         if by_plan:
             chunk_ids = sorted(chunk for found in by_plan.values() for chunk in found)
             deliveries_settled.send(sender=Plan, plan_ids=sorted(by_plan), chunk_ids=chunk_ids)
-        self._note_misconfigured()
-        for line in self._intake.lines.values():
-            if line.failed or line.breaker is not None:
-                self._note_breaker(line)
+        self._health.flushed()
 
     @staticmethod
     def _has_later(tried: Sequence[Tried]) -> bool:
         """Tell whether people of chunks that nobody holds ended; held ones are told of later."""
         return any(each.envelope is not None and each.envelope.is_stored for each in tried)
 
-    def _note_breaker(self, line: Line) -> None:
-        """Tell the breaker what came since it was last told; an open one lets nothing more out."""
-        if not line.good and not line.failed:
-            return
-        was = line.breaker.state if line.breaker else BreakerState.CLOSED
-        found, is_new = breaker.note(
-            line.webhook_id,
-            good=line.good,
-            failed=line.failed,
-            reason=line.failure,
-            concurrency=line.target.concurrency,
-            now=self._clock.now(),
-            rules=self.options.breaker,
-        )
-        line.good = line.failed = 0
-        line.failure = ""
-        line.breaker = found if found.limit is not None else None
-        if found.state == BreakerState.OPEN:
-            self._clear(line)
-        if found.state == BreakerState.OPEN != was:
-            log.warning("breaker_opened", webhook=line.webhook_id, reason=found.reason)
-        if breaker.is_given_up(found, now=self._clock.now(), rules=self.options.breaker):
-            control.stop_by_engine(
-                line.webhook_id,
-                state=WebhookState.DISABLED,
-                reason=control.FAILING,
-                now=self._clock.now(),
-            )
-        if is_new:
-            control.tell_of_trouble(line.webhook_id)
-
-    def _note_misconfigured(self) -> None:
-        """Count, over all senders, the answers in a row that say that key or URL is wrong."""
-        for line in self._intake.lines.values():
-            if not line.misconfigured:
-                continue
-            run, line.misconfigured = line.misconfigured, 0
-            is_continued, line.is_run_broken = not line.is_run_broken, False
-            if control.note_misconfigured(
-                line.webhook_id, run=run, is_continued=is_continued, pause_at=line.pause_at
-            ):
-                control.stop_by_engine(
-                    line.webhook_id,
-                    state=WebhookState.PAUSED,
-                    reason=control.MISCONFIGURED,
-                    now=self._clock.now(),
-                )
-                self._drop(line)
-
     def _drop(self, line: Line) -> None:
         """Open nothing more of a webhook that stands still; its work goes back when it is idle."""
         self._flags_at = 0.0
-        self._clear(line)
-
-    @staticmethod
-    def _clear(line: Line) -> None:
-        for held in line.holds:
-            held.ready.clear()
+        line.clear()
 
 
 def drain(*, webhook_id: int | None = None, seconds: float = 20.0) -> int:

@@ -104,6 +104,11 @@ class Line:
     def has_alone(self) -> bool:
         return any(held.is_alone for held in self.holds)
 
+    def clear(self) -> None:
+        """Open nothing more of what is claimed; it goes back when nothing of it is open."""
+        for held in self.holds:
+            held.ready.clear()
+
     def queues(self) -> Iterator[tuple[Held, deque[Envelope]]]:
         """Yield what can be opened, the oldest claim first."""
         for held in self.holds:
