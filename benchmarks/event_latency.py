@@ -22,10 +22,8 @@ from benchmarks.processes import Manage, Receiver, wait_until
 from benchmarks.rates import pace, percentile
 from benchmarks.scenario import Scenario
 from identity.choices import AttributeType
-from journeys import drafts, publishing
+from journeys import drafts
 from journeys.components.event import EventConfig
-from journeys.components.webhook import WebhookConfig
-from journeys.definition import Document
 from qa_webhook import local, scratch
 from webhooks.models import Webhook
 from webhooks.rendering import EmptyRule, Source, Variable
@@ -92,35 +90,14 @@ def _listen(setting: Scenario) -> None:
     journey = drafts.create(
         workspace=setting.workspace, user=setting.member, name="Ordered", start="event", now=now
     )
-    start = Document.from_json(journey.draft).start
-    assert start is not None
-    drafts.save_step(
-        journey=journey,
-        revision=journey.draft_revision,
-        user=setting.member,
-        key=start.key,
-        name="",
-        config=EventConfig(event_type=order.pk).to_json(),
-        now=now,
-    )
     number = Variable(name="number", source=Source.EVENT, code="number", empty=EmptyRule.NOTHING)
-    drafts.add_step(
-        journey=journey,
-        revision=journey.draft_revision,
-        user=setting.member,
-        component="webhook",
-        name="Send",
-        after=None,
-        config=WebhookConfig(
-            webhook=setting.webhook.pk,
-            values={"content": "Order ${number}.", "amount": "20", "until": "2026-12-31"},
-            variables={"content": (number,)},
-            id_type=setting.id_type.pk,
-        ).to_json(),
+    scenario.publish(
+        setting,
+        journey,
+        start=EventConfig(event_type=order.pk).to_json(),
+        content="Order ${number}.",
+        variables=(number,),
         now=now,
-    )
-    publishing.publish(
-        journey=journey, revision=journey.draft_revision, user=setting.member, now=now
     )
 
 

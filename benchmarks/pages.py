@@ -21,10 +21,8 @@ from benchmarks.processes import Manage, Receiver, wait_until
 from benchmarks.scenario import CODES, TEXT, VARIABLES, Scenario
 from identity.choices import AudienceKind, TagType
 from identity.models import Audience
-from journeys import drafts, publishing
+from journeys import drafts
 from journeys.components.audience import AudienceConfig
-from journeys.components.webhook import WebhookConfig
-from journeys.definition import Document
 from journeys.models import Run
 from qa_webhook import scratch
 from webhooks.models import Webhook
@@ -99,35 +97,14 @@ def _journey(setting: Scenario, people: int, environment: dict[str, str]) -> Run
     journey = drafts.create(
         workspace=setting.workspace, user=setting.member, name="Everybody", now=now
     )
-    start = Document.from_json(journey.draft).start
-    assert start is not None
-    drafts.save_step(
-        journey=journey,
-        revision=journey.draft_revision,
-        user=setting.member,
-        key=start.key,
-        name="",
-        config=AudienceConfig(audiences=(audience.pk,)).to_json(),
+    made = scenario.publish(
+        setting,
+        journey,
+        start=AudienceConfig(audiences=(audience.pk,)).to_json(),
+        content=TEXT,
+        variables=tuple(Variable.from_json(each) for each in VARIABLES),
         now=now,
     )
-    drafts.add_step(
-        journey=journey,
-        revision=journey.draft_revision,
-        user=setting.member,
-        component="webhook",
-        name="Send",
-        after=None,
-        config=WebhookConfig(
-            webhook=setting.webhook.pk,
-            values={"content": TEXT, "amount": "20", "until": "2026-12-31"},
-            variables={"content": tuple(Variable.from_json(each) for each in VARIABLES)},
-            id_type=setting.id_type.pk,
-        ).to_json(),
-        now=now,
-    )
-    made = publishing.publish(
-        journey=journey, revision=journey.draft_revision, user=setting.member, now=now
-    ).run
     with (
         Manage("planner", environment=environment),
         Manage("sender", "--processes", "2", environment=environment),

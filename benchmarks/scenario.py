@@ -1,17 +1,24 @@
 """What is sent in a benchmark: people with two IDs and four tags, one webhook, one plan."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
 from identity.choices import IdKind
 from identity.models import IdType
+from journeys import drafts, publishing
+from journeys.components.webhook import WebhookConfig
+from journeys.definition import Document
+from journeys.models import Journey, Run
 from webhooks import keys, outbox, partitions, plans, registering
 from webhooks.choices import SecretKind
 from webhooks.models import Parameter, Plan, Webhook
 from webhooks.outbox import NewChunk
+from webhooks.rendering import Variable
 from workspaces import tenants
 from workspaces.models import User, Workspace
 
@@ -149,3 +156,44 @@ def submit(scenario: Scenario, plan: Plan, people: int, *, now: datetime) -> int
             for number, first in enumerate(range(0, len(qaids), size))
         ]
         return outbox.submit(plan=plan, chunks=chunks, now=now)
+
+
+def publish(
+    scenario: Scenario,
+    journey: Journey,
+    *,
+    start: Mapping[str, Any],
+    content: str,
+    variables: tuple[Variable, ...],
+    now: datetime,
+) -> Run:
+    """Give a journey its start and one step that sends this content, and publish it."""
+    first = Document.from_json(journey.draft).start
+    assert first is not None
+    drafts.save_step(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=scenario.member,
+        key=first.key,
+        name="",
+        config=start,
+        now=now,
+    )
+    drafts.add_step(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=scenario.member,
+        component="webhook",
+        name="Send",
+        after=None,
+        config=WebhookConfig(
+            webhook=scenario.webhook.pk,
+            values={"content": content, "amount": "20", "until": "2026-12-31"},
+            variables={"content": variables},
+            id_type=scenario.id_type.pk,
+        ).to_json(),
+        now=now,
+    )
+    return publishing.publish(
+        journey=journey, revision=journey.draft_revision, user=scenario.member, now=now
+    ).run
