@@ -297,6 +297,7 @@ def test_deleting_the_step_of_a_changed_panel_asks_and_closes_it(
 
     # Of an unchanged panel nothing is asked, and an undo takes the panel of its step away as well.
     nodes(page).filter(has_text="Step 1").press("a")
+    expect(page.locator("#menu-add .menu-item").first).to_be_focused()
     page.keyboard.press("Enter")
     expect(step_name(page)).to_be_visible()
     panel(page).get_by_role("heading").focus()
