@@ -70,7 +70,7 @@ _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
             "webhooks.message": _("Requests that wait for their turn or for an answer."),
             "webhooks.attempt": _("Every repeated try, and what came of it."),
             "webhooks.receipt": _("What other systems reported afterwards."),
-            "webhooks.redelivery": _("Orders to send again, and how far they are."),
+            "webhooks.redelivery": _("What was ordered to go out once more, and how far it is."),
             "identity.mappingconflict": _("IDs that two people claim."),
             "workspaces.auditentry": _("Who changed what, and when."),
         },

@@ -1,11 +1,13 @@
 """Deliveries and receipts in the admin: masked, scoped, paged without counting."""
 
+import re
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.admin.utils import quote
 from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,7 +20,7 @@ from tests.webhooks.factories import (
     make_webhook,
     make_workspace,
 )
-from webhooks import plans
+from webhooks import holding, plans
 from webhooks.choices import AttemptKind, DeliveryState, StateByte
 from webhooks.ids import DeliveryIds
 from webhooks.models import Attempt, Chunk, Delivery, Message, Plan, Receipt, Redelivery, Webhook
@@ -429,7 +431,7 @@ def test_how_a_request_came_about_is_said_in_words(
     administrator.save()
     login(client, administrator)
 
-    for path in ("", f"{Message.objects.get().pk}/change/"):
+    for path in ("", f"{quote(Message.objects.get().pk)}/change/"):
         page = client.get(f"/admin/webhooks/message/{path}").content.decode()
         assert word in page
         assert ">auto<" not in page
@@ -457,6 +459,38 @@ def test_waiting_messages_of_all_webhooks_come_in_the_order_they_are_due(
 
     assert len({row.pk for row in seen}) == 240
     assert [(row.due_at, row.pk) for row in seen] == sorted((row.due_at, row.pk) for row in seen)
+
+
+def test_whoever_is_held_back_has_no_next_try(client: Client, plan: Plan) -> None:
+    make_deliveries(plan, 1)
+    make_messages(plan, 1)
+    login(client, make_administrator(plan.workspace))
+    chosen = holding.selection(webhook=plan.webhook)
+    holding.hold(workspace=plan.workspace, actor=None, chosen=chosen)
+    message = Message.objects.get()
+    assert message.due_at > holding.HELD_AFTER
+
+    for url in ("/admin/webhooks/message/", f"/admin/webhooks/message/{quote(message.pk)}/change/"):
+        page = client.get(url).content.decode()
+        assert "Held back by an operator" in page
+        assert str(message.due_at.year) not in page
+
+
+def test_an_order_to_send_again_is_named_so_and_by_its_time_here(
+    client: Client, plan: Plan
+) -> None:
+    login(client, make_administrator(plan.workspace))
+    plan.workspace.time_zone = "Asia/Shanghai"
+    plan.workspace.save()
+    order = Redelivery.objects.create(
+        workspace=plan.workspace, ordered_at=NOW, selection={}, total=1200, done=1100
+    )
+
+    page = client.get(f"/admin/webhooks/redelivery/{order.pk}/change/").content.decode()
+
+    assert "24 Nov 2026, 18:00 · 1,100 / 1,200" in page
+    assert "Orders to send again" in page
+    assert "edeliver" not in re.sub(r"<[^>]*>", "", page)
 
 
 @pytest.mark.parametrize("model", ["delivery", "message", "attempt", "receipt", "redelivery"])

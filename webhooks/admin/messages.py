@@ -5,8 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from webhooks import holding
 from webhooks.admin.records import OfEachWebhook, OneWorkspaceAdmin, WebhookFilter
 from webhooks.choices import AttemptKind
 from webhooks.models import Message
@@ -34,7 +38,7 @@ class MessageAdmin(OneWorkspaceAdmin):
     """The requests that wait for their next try."""
 
     changelist = DueFirst
-    list_display = ("id", "webhook", "people", "attempts", "due_at", "sent_by", "expires_at")
+    list_display = ("id", "webhook", "people", "attempts", "next_try", "sent_by", "expires_at")
     list_filter = (WebhookFilter,)
     fields = (*list_display, "first_attempt_at", "deliveries")
 
@@ -44,6 +48,12 @@ class MessageAdmin(OneWorkspaceAdmin):
     @admin.display(description=gettext_lazy("people"))
     def people(self, obj: Message) -> int:
         return len(obj.delivery_ids)
+
+    @admin.display(description=gettext_lazy("next try"))
+    def next_try(self, obj: Message) -> str:
+        if obj.due_at > holding.HELD_AFTER:
+            return _("Held back by an operator")
+        return date_format(timezone.localtime(obj.due_at), "DATETIME_FORMAT")
 
     @admin.display(description=gettext_lazy("kind"))
     def sent_by(self, obj: Message) -> str:

@@ -1,5 +1,7 @@
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext_lazy as _
 
 
@@ -25,8 +27,10 @@ class Redelivery(models.Model):
     failure = models.CharField(_("failure"), max_length=200, blank=True)
 
     class Meta:
-        verbose_name = _("redelivery")
-        verbose_name_plural = _("redeliveries")
+        verbose_name = _("order to send again")
+        verbose_name_plural = _("orders to send again")
 
     def __str__(self) -> str:
-        return f"{self.ordered_at:%Y-%m-%d %H:%M} · {self.done} / {self.total}"
+        at = date_format(timezone.localtime(self.ordered_at), "DATETIME_FORMAT")
+        done, total = (number_format(each, force_grouping=True) for each in (self.done, self.total))
+        return f"{at} · {done} / {total}"
