@@ -30,6 +30,7 @@ class Id(NamedTuple):
 
 class TagValue(NamedTuple):
     name: str
+    type: str
     value: Any
     at: datetime | None
 
@@ -75,7 +76,7 @@ def tags(person: Profile, *, in_clear: bool) -> Tags:
             continue
         seconds = person.tag_times.get(tag.code)
         at = datetime.fromtimestamp(seconds, UTC) if seconds is not None else None
-        shown.append(TagValue(tag.name, person.tags[tag.code], at))
+        shown.append(TagValue(tag.name, tag.type, person.tags[tag.code], at))
     return Tags(shown, hidden)
 
 

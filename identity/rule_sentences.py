@@ -115,18 +115,23 @@ def _put(name: str, operator: Any, value: str) -> str:
     }
 
 
-def _value(value: Any, value_type: str) -> str:
+def shown(value: Any, value_type: str) -> str:
+    """Return a single value as it stands on a screen; text and what has no type, as it is."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, int | float):
         return number_format(value, force_grouping=True)
+    return _date(str(value)) if value_type == TagType.DATE else str(value)
+
+
+def _value(value: Any, value_type: str) -> str:
     if isinstance(value, list):
         return _listed(value, value_type)
-    text = str(value)
-    if value_type == TagType.DATE:
-        return _date(text)
+    text = shown(value, value_type)
+    if not isinstance(value, str) or value_type == TagType.DATE:
+        return text
     text = text if len(text) <= _LONG else f"{text[:_LONG]}…"
     return _("“%(text)s”") % {"text": text}
 

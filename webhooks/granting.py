@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone, translation
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from webhooks.grants import USE, Gates
@@ -303,7 +304,7 @@ def _standing(
         sentence = _("Can use it.")
         if ends_at:
             sentence = _("Can use it until %(date)s.") % {
-                "date": timezone.localtime(ends_at).strftime("%Y-%m-%d %H:%M")
+                "date": date_format(timezone.localtime(ends_at), "DATETIME_FORMAT")
             }
         return Standing(user, Status.CAN_USE, sentence, through, ends_at)
     if not gates.usage and gates.ended_at and gates.role:

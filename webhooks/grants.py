@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from webhooks.models import GroupGrant, MemberGrant, UsageGrant, Webhook
@@ -48,7 +49,7 @@ class Gates:
             return _("The permission “User Marketing-Reach Marketing-Webhook” is missing.")
         if not self.usage and self.ended_at:
             return _("The usage permission for this webhook ended on %(date)s.") % {
-                "date": timezone.localtime(self.ended_at).strftime("%Y-%m-%d %H:%M")
+                "date": date_format(timezone.localtime(self.ended_at), "DATETIME_FORMAT")
             }
         if not self.usage:
             return _("The usage permission for this webhook is missing.")

@@ -4,7 +4,6 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from webhooks import granting
@@ -54,8 +53,7 @@ def tell(*, now: datetime) -> None:
 
 def _tell(webhook: Webhook, grant: granting.Grant, ends_at: datetime) -> None:
     workspace = webhook.workspace
-    date = timezone.localtime(ends_at, workspace.zone).strftime("%Y-%m-%d %H:%M")
-    shown = {"webhook": webhook.name, "date": date}
+    shown = {"webhook": webhook.name, "date": ends_at}
     # Another end is another thing to tell.
     subject = f"{grant._meta.model_name}:{grant.pk}:{ends_at.isoformat()}"
     administrators = list(permissions.administrators_of(workspace))

@@ -2,17 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from django.utils import timezone, translation
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from workspaces import permissions
+from workspaces.choices import Language
 from workspaces.models import Notice, User, Workspace
 from workspaces.models.notices import NoticeQuerySet
 from workspaces.points import Point
 
 _SENTENCES: dict[str, str | Promise] = {}
+# Under which are kept, among the params, a time and a text to be translated.
+_TIME: Final = "time"
+_TEXT: Final = "text"
 
 
 def register(kind: str, sentence: str | Promise) -> None:
@@ -73,7 +79,7 @@ def text_of(notice: Notice) -> str:
     sentence = _SENTENCES.get(notice.kind)
     if sentence is None:
         return _("Something happened here.")
-    text: str = str(sentence) % notice.params
+    text: str = str(sentence) % {name: _shown(value) for name, value in notice.params.items()}
     return text
 
 
@@ -105,4 +111,19 @@ def _is_in(user: User, workspace: Workspace) -> bool:
 
 
 def _json(value: Any) -> Any:
-    return str(value) if isinstance(value, Promise) else value
+    if isinstance(value, datetime):
+        return {_TIME: value.isoformat()}
+    if isinstance(value, Promise):
+        with translation.override(Language.ENGLISH):  # In which the catalogue is asked.
+            return {_TEXT: str(value)}
+    return value
+
+
+def _shown(value: Any) -> Any:
+    """Return a param for the reader: in the language and the zone that are active."""
+    if not isinstance(value, dict):
+        return value
+    if _TEXT in value:
+        return _(value[_TEXT])
+    at = timezone.localtime(datetime.fromisoformat(value[_TIME]))
+    return date_format(at, "DATETIME_FORMAT")

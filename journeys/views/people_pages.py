@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from identity import census, known, people
+from identity import census, known, people, rule_sentences
 from identity.models import Event, Profile
 from journeys import deliveries
 from journeys.deliveries import Filter
@@ -137,9 +137,12 @@ def _person(request: WorkspaceRequest, qaid: int) -> Profile:
 def _tags(person: Profile, *, in_clear: bool) -> known.Tags:
     """Return the tags with their values as people write them."""
     found = known.tags(person, in_clear=in_clear)
-    return found._replace(
-        values=[each._replace(value=values.text_of(each.value)) for each in found.values]
-    )
+    return found._replace(values=[each._replace(value=_shown(each)) for each in found.values])
+
+
+def _shown(tag: known.TagValue) -> str:
+    several = isinstance(tag.value, list | dict)
+    return values.text_of(tag.value) if several else rule_sentences.shown(tag.value, tag.type)
 
 
 def _event(event: Event, *, in_clear: bool) -> dict[str, Any]:

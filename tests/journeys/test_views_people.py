@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from identity import audience_rules, people
+from identity.choices import TagType
 from identity.models import Profile
 from tests.factories import make_administrator, make_member
 from tests.identity.factories import (
@@ -177,11 +178,23 @@ def test_each_data_source_says_when_a_file_was_imported(
 def test_a_page_tells_all_that_is_known(administrator: Client, scene: Scene) -> None:
     person = scene.people[0]
     make_event(person, make_purchase(scene), attributes={"shop": "Lakeside"})
+    for code, kind, value in (
+        ("first", TagType.DATE, "2025-05-28"),
+        ("spent", TagType.NUMBER, 12345.5),
+        ("member", TagType.BOOLEAN, True),
+    ):
+        make_tag(scene.workspace, code, kind)
+        person.tags[code] = value
+    person.save()
 
     shown = administrator.get(page(scene, person)).content.decode()
 
     for known in ("13800000001", "san@example.com", "Nickname", "Zhang San", "Lakeside", "crm"):
         assert known in shown, known
+    # As it stands on screens: no ISO dates, no words of code, thousands apart.
+    for said in ("28 May 2025", "12,345.5", "yes"):
+        assert said in shown, said
+    assert "2025-05-28" not in shown
     assert "Nothing was sent to this person." in shown
     assert reverse("admin:identity_profile_change", args=[person.qaid]) in shown
 

@@ -54,7 +54,8 @@ def give(webhook: Webhook, *users: User, ends_in: timedelta | None, **grantees: 
 
 
 def texts_of(user: User) -> list[str]:
-    return [notices.text_of(notice) for notice in Notice.objects.filter(user=user)]
+    with timezone.override("Asia/Shanghai"):
+        return [notices.text_of(notice) for notice in Notice.objects.filter(user=user)]
 
 
 def test_a_holder_and_the_administrators_are_told_once(
@@ -70,12 +71,12 @@ def test_a_holder_and_the_administrators_are_told_once(
 
     (told,) = texts_of(li_mei)
     assert told == (
-        "Your usage permission for the webhook “CRM coupons” ends on 2026-12-01 18:00. "
+        "Your usage permission for the webhook “CRM coupons” ends on 1 Dec 2026, 18:00. "
         "Ask an administrator to give it for longer."
     )
     (told,) = texts_of(administrator)
     assert told == (
-        "The usage permission of Li Mei for the webhook “CRM coupons” ends on 2026-12-01 18:00. "
+        "The usage permission of Li Mei for the webhook “CRM coupons” ends on 1 Dec 2026, 18:00. "
         "Give it again to make it last longer."
     )
 

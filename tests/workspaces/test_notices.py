@@ -1,7 +1,7 @@
 """What is told to whom, once, in whose language."""
 
 import pytest
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy
 
 from tests.factories import (
@@ -112,6 +112,34 @@ def test_a_notice_is_read_in_the_readers_language() -> None:
 
     with translation.override("zh-hans"):
         assert notices.text_of(notices.of(user).get()) == "星期一"
+
+
+def test_times_and_reasons_in_a_notice_are_the_readers() -> None:
+    workspace = make_workspace()
+    user = make_member(workspace)
+    with translation.override("zh-hans"):
+        notices.tell(
+            workspace=workspace,
+            kind="test_paused",
+            params={"journey": gettext_lazy("Monday")},
+            to=[user],
+            subject="reason",
+        )
+        notices.tell(
+            workspace=workspace,
+            kind="test_paused",
+            params={"journey": NOW},
+            to=[user],
+            subject="time",
+        )
+    reason, at = notices.of(user).order_by("subject")
+
+    with timezone.override("Asia/Shanghai"), translation.override("en"):
+        assert "24 Nov 2026, 18:00" in notices.text_of(at)
+        assert "Monday" in notices.text_of(reason)
+    with timezone.override("UTC"), translation.override("zh-hans"):
+        assert "2026年11月24日 10:00" in notices.text_of(at)
+        assert "星期一" in notices.text_of(reason)
 
 
 def test_nobody_reads_for_somebody_else() -> None:
