@@ -115,9 +115,11 @@ def test_a_filter_by_a_foreign_workspace_finds_nothing() -> None:
     assert theirs.email not in page(smuggled)
 
 
-def test_who_has_two_workspaces_filters_by_them() -> None:
+def test_who_has_two_workspaces_sees_and_filters_them() -> None:
     organization = make_organization()
-    first, second = make_workspace(organization), make_workspace(organization)
+    first = make_workspace(organization, name="Music shop")
+    alone = page(logged_in(make_administrator(first)).get("/admin/workspaces/membership/"))
+    second = make_workspace(organization, name="Book shop")
     one, two = make_member(first), make_member(second)
     client = logged_in(make_head(organization))
 
@@ -128,6 +130,11 @@ def test_who_has_two_workspaces_filters_by_them() -> None:
     assert two.email in both
     assert one.email not in narrowed
     assert two.email in narrowed
+    named = '<td class="field-workspace">'
+    assert named not in alone
+    assert f"{named}Music shop" in both
+    assert f"{named}Book shop" in both
+    assert f"{named}Music shop" not in narrowed
 
 
 # -- Members

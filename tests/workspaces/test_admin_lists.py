@@ -85,8 +85,8 @@ def test_a_filter_that_leaves_nothing_is_not_taken_for_first_use() -> None:
     _, paged = shown(client, "/admin/webhooks/redelivery/?after=1")
     _, plain = shown(client, "/admin/webhooks/redelivery/")
 
-    assert "No redeliveries yet" in plain
-    assert "No redeliveries yet" not in paged
+    assert "No orders to send again yet" in plain
+    assert "No orders to send again yet" not in paged
     assert "No matching members" in filtered
     assert "Nothing has what the filter asks for." in filtered
     assert '<a class="button" href="?">' in filtered

@@ -64,6 +64,9 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
     change_list_template = "admin/webhooks/keyset_list.html"
     change_form_template = "admin/webhooks/record.html"
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self.list_display  # Which workspace it is stands in the filter.
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return self.changelist
 

@@ -169,6 +169,20 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
             raise PermissionDenied
         raise Http404
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Name the workspace of each row to whoever sees those of several."""
+        shown = super().get_list_display(request)
+        allowed = scoping.rights(request).workspaces(self.point)
+        if self.workspace_lookup != "workspace" or "workspace" in shown or len(allowed) < 2:
+            return shown
+        names = dict(Workspace.objects.filter(pk__in=allowed).values_list("pk", "name"))
+
+        @admin.display(description=_("workspace"))
+        def workspace(obj: Any) -> str:
+            return names.get(obj.workspace_id, "–")
+
+        return [*shown, workspace]
+
     def get_list_filter(self, request: HttpRequest) -> Any:
         chosen: list[Any] = [
             (item, ScopedRelatedFilter) if self._is_relation(item) else item
