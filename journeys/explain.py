@@ -25,7 +25,7 @@ from journeys.models import Enrollment, Journey, Run
 from journeys.stages import Stage
 from webhooks import holding, plans
 from webhooks.answers import reason_sentence
-from webhooks.choices import Encryption, PlanState, StateByte, WebhookState
+from webhooks.choices import BreakerState, Encryption, PlanState, StateByte, WebhookState
 from webhooks.models import Attempt, Delivery, Message, Plan, Receipt
 
 EVENTS_SHOWN: Final = 20
@@ -413,6 +413,15 @@ class _Explaining:
             return _("the journey is paused.")
         if control and control.state != WebhookState.ACTIVE:
             return _("the webhook “%(name)s” is not active.") % {"name": plan.webhook.name}
+        if control and control.breaker == BreakerState.OPEN:
+            shown = {
+                "name": plan.webhook.name,
+                "time": self._time(control.breaker_until or self.now),
+            }
+            return _("“%(name)s” is in trouble; it is asked again on %(time)s.") % shown
+        if control and control.breaker == BreakerState.PROBING:
+            shown = {"name": plan.webhook.name}
+            return _("“%(name)s” is in trouble; a few requests are trying it again.") % shown
         message = Message.objects.filter(
             chunk=place.chunk_id, positions__contains=[place.position]
         ).first()

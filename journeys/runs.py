@@ -15,6 +15,7 @@ from journeys.choices import JourneyState, RunState
 from journeys.definition import Document, Step
 from journeys.models import Journey, Run, SnapshotPage
 from webhooks import control, grants, progress
+from webhooks.choices import BreakerState, WebhookState
 from webhooks.models import Plan, Webhook
 from webhooks.progress import Counts
 from workspaces import audit, permissions
@@ -215,6 +216,14 @@ class StepProgress:
     counts: Counts
 
     @property
+    def is_stalled(self) -> bool:
+        """Tell whether people wait whom nobody is sent to: the webhook is stopped or in trouble."""
+        control = getattr(self.plan.webhook, "control", None)
+        if not self.counts.queued or control is None:
+            return False
+        return bool(control.state != WebhookState.ACTIVE or control.breaker != BreakerState.CLOSED)
+
+    @property
     def skipped_by_reason(self) -> dict[str, int]:
         return self.counts.by_reason("skipped")
 
@@ -243,7 +252,7 @@ class Progress:
     expired: int
     cancelled: int
     uncertain: int
-    rate: float  # People who ended a second, lately.
+    rate: float  # People who ended a second, lately; 0 while nobody can be sent to.
     seconds_left: int | None  # None while it cannot be told.
     steps: list[StepProgress] = field(default_factory=list)
 
@@ -283,7 +292,11 @@ def progress_of(run: Run, *, now: datetime) -> Progress:
     ]
     planned = sum(each.planned for each in counts.values())
     waiting = sum(each.queued for each in counts.values())
-    rate = _rate(run, planned - waiting, now)
+    stalled = [step for step in steps if step.is_stalled]
+    is_all_stalled = run.journey.workspace.sending_is_stopped or (
+        bool(stalled) and len(stalled) == len([step for step in steps if step.counts.queued])
+    )
+    rate = 0.0 if is_all_stalled else _rate(run, planned - waiting, now)
     left = max(run.people * len(of_run) - (planned - waiting), waiting)
     is_open = run.state in (RunState.PLANNING, RunState.RUNNING)
     return Progress(
@@ -298,7 +311,7 @@ def progress_of(run: Run, *, now: datetime) -> Progress:
         cancelled=sum(each.cancelled for each in counts.values()),
         uncertain=sum(each.uncertain for each in counts.values()),
         rate=rate,
-        seconds_left=round(left / rate) if is_open and rate > 0 and left else None,
+        seconds_left=round(left / rate) if is_open and rate > 0 and left and not stalled else None,
         steps=steps,
     )
 

@@ -63,9 +63,11 @@ def _at(step: StepProgress, workspace: Workspace, now: datetime) -> list[str]:
     control = getattr(webhook, "control", None)
     if control and control.state != WebhookState.ACTIVE:
         return [_stopped(step, control)]
-    if control and control.breaker == BreakerState.OPEN:
+    if control and control.breaker != BreakerState.CLOSED:
         return [_left_alone(step, control, workspace, now)]
     found = []
+    if control and control.breaker_ramp:
+        found.append(_taken_up(step, control))
     queue = monitoring.queue_of(step.plan.pk, retrying=bool(counts.retrying))
     if queue.held:
         held = ngettext(
@@ -103,7 +105,6 @@ def _left_alone(
 ) -> str:
     """Say since when and with what a system in trouble answers, and when it is asked again."""
     people = step.counts.queued
-    until = control.breaker_until or now
     since = control.breaker_opened_at or control.changed_at
     status = control.breaker_reason.removeprefix("status_")
     shown = {
@@ -112,24 +113,37 @@ def _left_alone(
         "why": reason_sentence(control.breaker_reason),
         "since": words.moment(since, workspace, now=now),
         "people": words.number(people),
-        "left": words.left((until - now).total_seconds()),
     }
     if status.isdecimal():
         sentence = ngettext(
-            "%(webhook)s has been answering %(status)s since %(since)s; %(people)s person waits. "
-            "The next try is in %(left)s.",
-            "%(webhook)s has been answering %(status)s since %(since)s; %(people)s people wait. "
-            "The next try is in %(left)s.",
+            "%(webhook)s has been answering %(status)s since %(since)s; %(people)s person waits.",
+            "%(webhook)s has been answering %(status)s since %(since)s; %(people)s people wait.",
             people,
         )
     else:
         sentence = ngettext(
-            "%(webhook)s has been failing since %(since)s; %(people)s person waits. %(why)s "
-            "The next try is in %(left)s.",
-            "%(webhook)s has been failing since %(since)s; %(people)s people wait. %(why)s "
-            "The next try is in %(left)s.",
+            "%(webhook)s has been failing since %(since)s; %(people)s person waits. %(why)s",
+            "%(webhook)s has been failing since %(since)s; %(people)s people wait. %(why)s",
             people,
         )
+    return f"{sentence % shown} {_next(control, now)}"
+
+
+def _next(control: WebhookControl, now: datetime) -> str:
+    if control.breaker == BreakerState.PROBING:
+        return _("A few requests are trying whether it works again.")
+    until = control.breaker_until or now
+    return _("The next try is in %(left)s.") % {"left": words.left((until - now).total_seconds())}
+
+
+def _taken_up(step: StepProgress, control: WebhookControl) -> str:
+    """Say that a system that works again is not yet sent to as fast as it may be."""
+    sentence = ngettext(
+        "%(webhook)s works again and is taken up slowly: %(count)s request at once so far.",
+        "%(webhook)s works again and is taken up slowly: %(count)s requests at once so far.",
+        control.breaker_ramp,
+    )
+    shown = {"webhook": step.plan.webhook.name, "count": words.number(control.breaker_ramp)}
     return sentence % shown
 
 

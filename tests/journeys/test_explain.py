@@ -11,6 +11,8 @@ from journeys.components.event import Condition, Reentry
 from journeys.explain import Timeline, explain
 from journeys.models import Journey
 from tests.journeys.factories import Scene, make_purchase, make_scene
+from webhooks.choices import BreakerState
+from webhooks.models import WebhookControl
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +70,14 @@ def test_whoever_waits_is_told_for_what() -> None:
     journey = scene.journey()
     start(scene, journey)
     assert tell(journey, scene.people[0]).verdict == "Waiting: it will be sent soon."
+
+    breaker = WebhookControl.objects.filter(webhook=scene.webhook)
+    breaker.update(breaker=BreakerState.OPEN, breaker_until=timezone.now())
+    assert tell(journey, scene.people[0]).verdict.startswith(
+        "Waiting: “CRM coupons” is in trouble; it is asked again on "
+    )
+    breaker.update(breaker=BreakerState.PROBING)
+    assert "a few requests are trying it again" in tell(journey, scene.people[0]).verdict
 
     runs.pause(journey=journey, user=scene.member, now=timezone.now())
     assert tell(journey, scene.people[0]).verdict == "Waiting: the journey is paused."
