@@ -112,6 +112,35 @@ def test_punctuation_beside_chinese_is_chinese(catalogue: polib.POFile) -> None:
     assert wrong == []
 
 
+_WIDE_AND_SPACE: Final = re.compile(r"[，。：；！？、（）《》“”] | [，。：；！？、（）《》]")
+
+
+def test_no_space_stands_beside_wide_punctuation(catalogue: polib.POFile) -> None:
+    wrong = [
+        text for entry in catalogue for text in texts_of(entry) if _WIDE_AND_SPACE.search(text)
+    ]
+    assert wrong == []
+
+
+# What code calls things; people read the words of the screens.
+_WORDS_OF_CODE: Final = re.compile(
+    r"\b(enrol\w*|settl\w*|chunk\w*|lanes?|profiles?|redeliver\w*|usage grants?|dead|uncertain"
+    r"|QA|Outreach)\b",
+    re.IGNORECASE,
+)
+_SHOWN_NOWHERE: Final = {"enrollment", "chunk", "lane"}  # Names of models without a page.
+
+
+def test_no_text_has_words_of_the_code(catalogue: polib.POFile) -> None:
+    wrong = [
+        entry.msgid
+        for entry in catalogue
+        if _WORDS_OF_CODE.search(re.sub(r"x-qa-\S+|“[^”]*”", "", entry.msgid))
+        and entry.msgid not in _SHOWN_NOWHERE
+    ]
+    assert wrong == []
+
+
 # Words of the screens with one Chinese word each; the right one stands in every sentence of them.
 TERMS: Final = {
     "audience": ("人群",),

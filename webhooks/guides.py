@@ -259,7 +259,7 @@ def _answers(webhook: Webhook) -> Section:
             )
         )
     blocks += [
-        Text(_("To settle the people of one request differently, answer 2xx with results:")),
+        Text(_("To answer for each person of a request apart, answer 2xx with results:")),
         Code("json", _RESULTS),
         Text(_("Whoever is not named as failed counts as accepted. We follow no redirects.")),
     ]

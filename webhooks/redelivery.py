@@ -65,7 +65,7 @@ def selection(
     if plan_ids is None and webhook is None and delivery_ids is None:
         raise ValidationError(_("Choose a run, a webhook or deliveries to send again."), "nothing")
     if not states or any(state not in STATES for state in states):
-        message = _("Only failed, late and uncertain deliveries can be sent again.")
+        message = _("Only what failed, came too late or has an unknown outcome can be sent again.")
         raise ValidationError(message, "state")
     return {
         "plans": list(plan_ids) if plan_ids is not None else None,

@@ -388,6 +388,6 @@ def test_what_was_accepted_cannot_be_sent_again(
     answer = administrator.get(f"{url(scene, 'send_again')}?run={run.pk}&state=delivered")
 
     assert answer.status_code == 422
-    assert "Only failed, late and uncertain" in answer.content.decode()
+    assert "Only what failed, came too late or has an unknown outcome" in answer.content.decode()
     nothing = administrator.post(f"{url(scene, 'send_again')}?run={run.pk}")
     assert (nothing.status_code, Redelivery.objects.count()) == (422, 0)
