@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -22,7 +23,8 @@ from tests.identity.factories import (
 )
 from tests.webhooks.factories import make_choice_list, make_webhook
 from tests.webhooks.test_admin_records import make_deliveries, make_plan
-from webhooks.models import Receipt, Webhook
+from webhooks.choices import BreakerState
+from webhooks.models import Receipt, Webhook, WebhookControl
 from workspaces import audit
 from workspaces.choices import Preset
 from workspaces.models import User, Workspace
@@ -164,6 +166,32 @@ def test_a_list_is_as_wide_as_its_place_however_long_its_words(
         place = page.locator(".results")
         widths = place.evaluate("(box) => [box.scrollWidth, box.clientWidth]")
         assert widths[0] <= widths[1], url
+
+
+def test_the_names_of_rows_stay_on_one_line_beside_long_sentences(
+    page: Page, setting: Setting
+) -> None:
+    now = timezone.now()
+    WebhookControl.objects.filter(webhook=setting.webhook).update(
+        breaker=BreakerState.OPEN,
+        breaker_opened_at=now,
+        breaker_until=now,
+        breaker_reason="timeout",
+    )
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+    page.goto(setting.pages["webhook"])
+    heads = page.locator("#condition th[scope=row]")
+
+    lines = heads.evaluate_all(
+        """(cells) => cells.map((cell) => {
+          const text = document.createRange();
+          text.selectNodeContents(cell);
+          return text.getClientRects().length;
+        })"""
+    )
+
+    expect(page.locator("#condition")).to_contain_text("The next try is at")
+    assert lines == [1] * 4
 
 
 def test_a_row_of_a_list_leads_to_its_record(page: Page, setting: Setting) -> None:

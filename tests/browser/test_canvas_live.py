@@ -142,6 +142,8 @@ def test_the_counts_appear_when_the_run_begins(page: Page, run: Run) -> None:
         page.clock.run_for(RENEWAL)
 
     expect(page.locator(COUNTS)).to_have_text(["3", "0", "0", "0"])
+    counted = page.locator(".canvas-graph .node:has(.node-numbers)")
+    assert {box["height"] for each in counted.all() if (box := each.bounding_box())} == {88}
     expect(page.locator(".canvas-graph .node.is-selected")).to_contain_text("Step 1")
     expect(page.locator("aside.panel textarea").first).to_have_value("Half a sentence")
     expect(page.locator("#live[hx-get$='drawn']")).to_have_count(1)

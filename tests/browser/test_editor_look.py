@@ -44,6 +44,25 @@ FILLED: Final = """
     .map((one) => one.textContent.trim());
 }
 """
+# What lies between a panel's edge, its fields, and their labels, in pixels.
+GAPS: Final = """
+() => {
+  const box = (node) => node.getBoundingClientRect();
+  const body = document.querySelector(".panel-body");
+  const fields = [...body.querySelectorAll(".fields > .field")];
+  const labels = fields.map((field) => field.querySelector("label, legend"));
+  const follow = fields.filter((field) => field.nextElementSibling?.matches(".field"));
+  return {
+    edge: fields.map((field) => box(field).left - box(body).left),
+    label: labels.map((label) => box(label.nextElementSibling).top - box(label).bottom),
+    field: follow.map((field) => box(field.nextElementSibling).top - box(field).bottom),
+  };
+}
+"""
+# The last children of <body> that are dialogs, in their order.
+DIALOGS: Final = """
+() => [...document.body.children].filter((node) => node.matches("dialog")).map(({ id }) => id)
+"""
 # What is drawn late is drawn as it is after so many milliseconds.
 AT: Final = """
 (milliseconds) => document.getAnimations().forEach((animation) => {
@@ -116,6 +135,13 @@ def test_the_canvas_is_drawn_to_the_pixel(page: Page) -> None:
     expect(gap).to_have_text("2 things missing")
     expect(gap.locator("svg")).to_be_visible()
     assert page.evaluate(FILLED) == ["Publish"]
+    tools = page.get_by_role("toolbar", name="Zoom").get_by_role("button")
+    assert [tool.get_attribute("title") or "" for tool in tools.all()] == [
+        "Fit",
+        "Smaller",
+        "Full size",
+        "Larger",
+    ]
 
 
 def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -> None:
@@ -135,6 +161,12 @@ def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -
     assert places == sorted(places)
     assert (style(node, "outlineStyle"), style(node, "outlineWidth")) == ("solid", "2px")
     assert page.evaluate(FILLED) == ["OK"]
+    gaps = page.evaluate(GAPS)
+    assert {name: set(found) for name, found in gaps.items()} == {
+        "edge": {16},
+        "label": {4},
+        "field": {16},
+    }
 
     panel.get_by_role("button", name="Insert variable into").first.click()
     dialog = page.get_by_role("dialog", name="Insert variable")
@@ -146,11 +178,32 @@ def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -
     test = page.get_by_role("dialog", name="Test send")
     expect(test).to_be_visible()
     assert box(test)[2] == 720
+    columns = test.locator(".dialog-columns")
+    assert style(columns, "borderTopWidth") == "1px"
+    assert len(style(columns, "gridTemplateColumns").split()) == 2
+    page.set_viewport_size({"width": 639, "height": 800})
+    assert style(columns, "display") == "block"
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.evaluate(DIALOGS)[:2] == ["dialog", "dialog-wide"]
     assert page.evaluate(FILLED) == ["OK"]
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
     assert page.evaluate(FILLED) == ["Publish"]
+
+
+def test_success_goes_after_five_seconds_with_undo_after_ten_and_errors_stay(page: Page) -> None:
+    page.clock.pause_at(timezone.now() + timedelta(minutes=1))
+    for tone, undo in (("success", ""), ("success", "/undo/"), ("error", "")):
+        page.evaluate(
+            "(detail) => document.body.dispatchEvent(new CustomEvent('toast', { detail }))",
+            {"text": f"{tone}{undo}", "tone": tone, "undo": undo},
+        )
+    toasts = page.locator("#toasts .toast")
+    for milliseconds, left in ((4_900, 3), (200, 2), (4_800, 2), (200, 1), (60_000, 1)):
+        page.clock.run_for(milliseconds)
+        expect(toasts).to_have_count(left)
+    expect(toasts).to_contain_text("error")
 
 
 # --- What is slow ---------------------------------------------------------------------------------
