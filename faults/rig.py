@@ -170,17 +170,17 @@ class Rig:
     def planner(self, *, points: str = "") -> Process:
         return self.manage("planner", points=points)
 
-    def receiver(self, *arguments: str, prefix: list[str] | None = None) -> Ledger:
+    def receiver(self, *arguments: str, port: int = 0) -> Ledger:
         """Start another receiver with a ledger of its own."""
         number = len(self._processes)
         file = self.directory / f"ledger-{number}.jsonl"
         log = self.directory / f"receiver-{number}.out"
-        command = [*(prefix or []), *python("-m", "faults.receiver", "--write", str(file))]
+        command = python("-m", "faults.receiver", "--write", str(file))
         environment = {**self.environment(), GUARDS_VARIABLE: ""}
         process = Process("receiver", [*command, *arguments, "--port", "0"], environment, log)
         self._processes.append(process)
         made = Ledger(file, process, log)
-        made.start()
+        made.start(port)
         return made
 
     def celery(self, **environment: str) -> Process:

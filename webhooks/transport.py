@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -21,6 +21,7 @@ from webhooks import egress
 from webhooks.answers import Outcome
 from webhooks.egress import Policy, Refusal
 from webhooks.headers import USER_AGENT
+from webhooks.lookups import KNOWN_SECONDS, Lookups
 
 CONNECT_SECONDS: Final = 3.0
 TIMEOUT_SECONDS: Final = 10.0
@@ -28,7 +29,6 @@ ANSWER_BYTES: Final = 64 * 1024
 ANSWER_BYTES_PER_RECIPIENT: Final = 1024
 KEPT_BYTES: Final = 4 * 1024
 HEADER_BYTES: Final = 64 * 1024
-DNS_CACHE_SECONDS: Final = 60
 SLOTS: Final = 100
 
 _E_HTTP2_STREAM: Final = 92  # pycurl has no name for it.
@@ -146,8 +146,10 @@ class _Slot:
         "curl",
         "deadline",
         "fresh",
+        "has_address",
         "header_lines",
         "header_size",
+        "host",
         "keep_headers",
         "method",
         "opened_at",
@@ -164,7 +166,7 @@ class _Slot:
         self.rules = rules
         self.keep_headers = keep_headers
         self.curl = self._handle()
-        self.url = self.method = self.scheme = ""
+        self.url = self.method = self.scheme = self.host = ""
         self.deadline = self.opened_at = 0.0
         self.fresh = False
         self.token: Any = None
@@ -177,6 +179,7 @@ class _Slot:
         self.retry_after: list[str] = []
         self.header_lines: list[str] = []
         self.refusal: Refusal | None = None
+        self.has_address = False
 
     def _handle(self) -> Any:
         curl = pycurl.Curl()
@@ -190,7 +193,7 @@ class _Slot:
             (pycurl.HTTP09_ALLOWED, 0),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
             (pycurl.CONNECTTIMEOUT_MS, int(CONNECT_SECONDS * 1000)),
-            (pycurl.DNS_CACHE_TIMEOUT, DNS_CACHE_SECONDS),
+            (pycurl.DNS_CACHE_TIMEOUT, int(KNOWN_SECONDS)),
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.SSL_VERIFYPEER, 1),
             (pycurl.SSL_VERIFYHOST, 2),
@@ -208,6 +211,7 @@ class _Slot:
 
     def open_socket(self, purpose: int, address: Any) -> Any:
         """Open a socket to an address that may be reached; libcurl tries the next one otherwise."""
+        self.has_address = True
         try:
             host, port = address.addr[0], address.addr[1]
         except (AttributeError, IndexError, TypeError):
@@ -250,6 +254,7 @@ class _Slot:
             curl.setopt(pycurl.URL, request.url)
             self.url = request.url
             self.scheme = request.url.partition(":")[0].lower()
+            self.host = request.url.partition("://")[2].partition("/")[0]
         if request.method != self.method:
             curl.setopt(pycurl.CUSTOMREQUEST, request.method)
             self.method = request.method
@@ -267,9 +272,13 @@ class _Slot:
         curl.setopt(pycurl.POSTFIELDS, request.body)
 
     def extend(self, seconds: float) -> None:
-        """Put the deadline of the open request off."""
-        self.deadline += seconds
+        """Put the deadline of the open request off, or draw it nearer."""
+        self.deadline = max(0.001, self.deadline + seconds)
         self.curl.setopt(pycurl.TIMEOUT_MS, int(self.deadline * 1000))
+
+    @property
+    def has_connection(self) -> bool:
+        return bool(self.curl.getinfo(pycurl.REQUEST_SIZE))  # Of what was sent.
 
     def answer(self, code: int) -> Answer:
         """Read how the transfer ended; ``code`` is libcurl's, 0 for a complete answer."""
@@ -293,7 +302,7 @@ class _Slot:
         if code == pycurl.E_COULDNT_CONNECT and self.refusal is not None:
             return Outcome.EGRESS
         if code == pycurl.E_OPERATION_TIMEDOUT:
-            if self.curl.getinfo(pycurl.REQUEST_SIZE):  # Of what was sent.
+            if self.has_connection:
                 return Outcome.READ_TIMEOUT
             looked_up = self.curl.getinfo(pycurl.NAMELOOKUP_TIME)
             return Outcome.CONNECT_TIMEOUT if looked_up else Outcome.DNS
@@ -322,6 +331,7 @@ class CurlTransport:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, slots)
         self._polled_at = 0.0
+        self._lookups = Lookups[_Slot]()
 
     def __enter__(self) -> Self:
         return self
@@ -357,7 +367,8 @@ class CurlTransport:
         )
         slot.prepare(request, token)
         self._busy[slot.curl] = slot
-        self._multi.add_handle(slot.curl)
+        if self._lookups.may_go(slot, now=slot.opened_at):
+            self._multi.add_handle(slot.curl)
 
     def poll(self, timeout: float) -> list[Answer]:
         """Move all requests on and return the answers that are complete.
@@ -382,9 +393,7 @@ class CurlTransport:
                 slot.extend(now - max(self._polled_at, slot.opened_at))
 
     def _poll(self, timeout: float) -> list[Answer]:
-        multi = self._multi
-        multi.perform()
-        found = self._read()
+        found = self._perform()
         if found or not self._busy:
             return found
         until = time.monotonic() + timeout
@@ -393,9 +402,21 @@ class CurlTransport:
             if wait <= 0:
                 break
             self._wait(wait)
-            multi.perform()
-            found = self._read()
+            found = self._perform()
         return found
+
+    def _perform(self) -> list[Answer]:
+        self._multi.perform()
+        self._start(self._lookups.found(now=time.monotonic()))
+        return self._read()
+
+    def _start(self, slots: Sequence[_Slot]) -> None:
+        """Let those out who waited for their name; the wait was part of their time."""
+        now = time.monotonic()
+        for slot in slots:
+            slot.extend(slot.opened_at - now)
+            slot.opened_at = now
+            self._multi.add_handle(slot.curl)
 
     def _wait(self, seconds: float) -> None:
         """Sleep until a socket is ready or one of libcurl's own timers is due."""
@@ -414,25 +435,38 @@ class CurlTransport:
         found: list[Answer] = []
         while True:
             left, done, failed = self._multi.info_read()
-            found += [self._finish(curl, 0) for curl in done]
-            found += [self._finish(curl, code) for curl, code, _text in failed]
+            for curl in done:
+                found += self._finish(curl, 0)
+            for curl, code, _text in failed:
+                found += self._finish(curl, code)
             if not left:
                 return found
 
-    def _finish(self, curl: Any, code: int) -> Answer:
-        slot = self._busy.pop(curl)
+    def _finish(self, curl: Any, code: int) -> list[Answer]:
+        """Return the answer, and with it those of all who waited for the same name in vain."""
+        slot = self._busy[curl]
         answer = slot.answer(code)
         self._multi.remove_handle(curl)
+        self._release(slot)
+        tokens, is_unknown = [answer.token], answer.outcome is Outcome.DNS
+        waited = self._lookups.ended(slot, is_unknown=is_unknown)
+        if not is_unknown:
+            self._start(waited)
+            return [answer]
+        for each in waited:
+            tokens.append(each.token)
+            self._release(each)
+        return [replace(answer, token=token) for token in tokens]
+
+    def _release(self, slot: _Slot) -> None:
+        del self._busy[slot.curl]
         slot.token = None
         self._idle.append(slot)
-        return answer
 
     def close(self) -> None:
         """Give up what is open and close all connections."""
-        for slot in self._busy.values():
-            self._multi.remove_handle(slot.curl)
-            slot.curl.close()
-        for slot in self._idle:
+        # Closing a handle takes it out of its multi handle too.
+        for slot in [*self._busy.values(), *self._idle]:
             slot.curl.close()
         self._busy.clear()
         self._idle.clear()

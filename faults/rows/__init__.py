@@ -3,7 +3,7 @@
 import re
 
 from faults.matrix import ROWS, Row
-from faults.rows import brokers, crashes, hostile, load, machines, recovery, semantics
+from faults.rows import brokers, crashes, hostile, load, lookups, machines, recovery, semantics
 
 
 def in_order() -> list[Row]:
@@ -22,6 +22,7 @@ __all__ = [
     "hostile",
     "in_order",
     "load",
+    "lookups",
     "machines",
     "recovery",
     "semantics",

@@ -415,6 +415,30 @@ def test_one_hanging_request_holds_up_no_other(receiver: Receiver) -> None:
     assert outcomes == {"hangs": Outcome.READ_TIMEOUT, "fine": Outcome.ANSWERED}
 
 
+def threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_a_name_is_looked_up_once_for_all_who_wait_for_it(receiver: Receiver) -> None:
+    named = receiver.url("/x").replace("127.0.0.1", "localhost")
+    before = threads()
+
+    with CurlTransport(slots=41, rules=LOOPBACK) as transport:
+        for number in range(20):
+            transport.submit(request("http://no-such-host.invalid/"), number)
+            transport.submit(request(named), 100 + number)
+        transport.submit(request(receiver.url("/x")), 200)
+        answers = transport.poll(0.001)
+        # A thread for each of both names, where forty would take all there are.
+        assert threads() - before <= 2
+        answers += drain(transport)
+
+    outcomes = {answer.token: answer.outcome for answer in answers}
+    assert len(outcomes) == len(answers) == 41
+    assert {outcomes[number] for number in range(20)} == {Outcome.DNS}
+    assert {outcomes[number] for number in (*range(100, 120), 200)} == {Outcome.ANSWERED}
+
+
 def test_connections_are_kept_and_replaced_when_the_other_side_closed(receiver: Receiver) -> None:
     with CurlTransport(slots=1, rules=LOOPBACK) as transport:
         for reply in (Reply(), Reply(), Reply(close=True), Reply(), Reply(503), Reply()):
