@@ -234,9 +234,21 @@ def test_a_row_is_added_to_a_form_and_saved(page: Page, setting: Setting) -> Non
     assert setting.workspace.choice_lists.get().choices.count() == 3
 
 
-def test_filters_are_a_sheet_on_a_phone(page: Page, setting: Setting) -> None:
+def test_on_a_phone_rows_show_all_they_say_and_filters_are_a_sheet(
+    page: Page, setting: Setting
+) -> None:
     page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
     page.goto(setting.pages["deliveries"])
+    row = page.locator("#result_list tbody tr").first
+    widths = page.locator(".results").evaluate("(box) => [box.scrollWidth, box.clientWidth]")
+    assert widths[0] <= widths[1]
+    assert [
+        cell.get_attribute("data-label") for cell in row.locator("td:not(.action-checkbox)").all()
+    ] == ["Sent to", "Webhook", "Journey", "Outcome", "Status", "Attempts"]
+    expect(row.locator("td").last).to_be_in_viewport()
+    row.locator("input.action-select").check()
+    expect(page.locator(".action-counter")).to_have_text("1 of 50 selected")
+
     expect(page.get_by_role("link", name="Accepted")).to_be_hidden()
 
     page.get_by_role("button", name="Filter").click()

@@ -1,8 +1,12 @@
 """What the lists of the set-up ask about themselves."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 
 register = template.Library()
 
@@ -12,3 +16,16 @@ def is_first_use(cl: Any) -> bool:
     """Tell whether a list is empty though nothing was searched, filtered or paged away."""
     asked = cl.query or cl.has_active_filters or getattr(cl, "after", "")
     return not asked and not cl.result_list
+
+
+@register.filter
+def labelled(
+    cells: Sequence[SafeString], headers: Sequence[dict[str, Any]]
+) -> Iterator[SafeString]:
+    """Return the cells of a row of Django's list, each with its column's name for phones."""
+    for cell, header in zip(cells, headers, strict=False):
+        if cell.startswith("<td") and "action-checkbox" not in cell[:40]:
+            label = format_html('<td data-label="{}"', capfirst(header["text"]))
+            yield mark_safe(label + cell.removeprefix("<td"))  # noqa: S308 - Django's own, and ours
+        else:
+            yield cell
