@@ -95,19 +95,29 @@ BROKEN_RULES: Final = """() => {
     if (!isCode && !style(node).fontFamily.includes("Inter"))
       broken.push(`font: ${name(node)}`);
     const size = parseFloat(style(node).fontSize);
-    const says = [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+    const says = [...node.childNodes].filter((one) => one.nodeType === 3)
+      .map((one) => one.data).join(" ").trim();
     // 0: an icon stands for the words on a phone.
     if (says && ![0, 12, 14, 16, 20].includes(size)) broken.push(`size: ${name(node)} ${size}`);
+    if (says && !["400", "500", "600"].includes(style(node).fontWeight))
+      broken.push(`weight: ${name(node)} ${style(node).fontWeight}`);
+    if (!isCode && /[!！]|\\p{Extended_Pictographic}/u.test(says)) broken.push(`shouts: ${says}`);
+    if (style(node).boxShadow !== "none" && !node.closest("dialog, .menu, .toast, .nav"))
+      broken.push(`shadow: ${name(node)}`);
+    if (node.matches(".button-icon") && !(node.title && node.ariaLabel))
+      broken.push(`no tooltip or name: ${name(node)}`);
   }
   if (innerWidth >= 768) {
     const height = (node) => Math.round(node.getBoundingClientRect().height);
     const header = document.querySelector(".header");
     if (header && height(header) !== 56) broken.push(`header: ${height(header)}`);
-    const fields = ".admin-form .field > input, .admin-form .field select:not([multiple])";
-    for (const node of all.filter((one) => one.matches(fields)))
-      if (node.type !== "checkbox" && node.type !== "file" && height(node) !== 36)
-        broken.push(`field: ${name(node)} ${height(node)}`);
-    for (const row of all.filter((one) => one.matches("#result_list tbody tr")))
+    const boxes = "input:not([type=checkbox], [type=radio], [type=file]), select:not([multiple])";
+    const buttons = ".button:not(.button-link, .button-icon)";
+    for (const node of all.filter((one) => one.matches(`${boxes}, ${buttons}`)))
+      if (height(node) !== (node.closest(".toolbar, .button-small") ? 32 : 36)
+        && !(height(node) === 32 && node.closest(".search")))
+        broken.push(`36 or 32: ${name(node)} ${height(node)}`);
+    for (const row of all.filter((one) => one.matches(".table tbody tr")))
       if (height(row) < 40) broken.push(`row: ${height(row)}`);
   }
   const grounds = new Set(all.filter((one) => one.matches("#result_list tbody tr"))
@@ -120,9 +130,7 @@ BROKEN_RULES: Final = """() => {
   accent.remove();
   const filled = all.filter((one) => one.matches("button, .button, input[type=submit]")
     && view.contains(one) && style(one).backgroundColor === color);
-  // The webhook's page holds a second form, which gives permissions.
-  const forms = document.querySelector(".webhook-grant") ? 2 : 1;
-  if (filled.length > forms) broken.push("two filled buttons");
+  if (filled.length > 1) broken.push("two filled buttons");
   if (document.documentElement.scrollWidth > innerWidth) broken.push("scrolls sideways");
   return broken;
 }"""
@@ -155,7 +163,7 @@ class Walk:
         self._clients = _clients(shop)
         self.values = {**shop.values, **key_of(shop.newcomer)}
         self._said: list[str] = []
-        self._page: Page | None = None
+        self._pages: dict[str, Page] = {}
         self._visitor = ""
 
     def look_at(self, row: Row, address: str = "") -> None:
@@ -250,36 +258,44 @@ class Walk:
         self.wrong += [f"{row.title}: {each}" for each in sorted(found)]
 
     def page_of(self, visitor: str) -> Page:
-        if self._page is None or self._visitor != visitor:
-            if self._page:
-                self._page.context.close()
-            context = self.browser.new_context(base_url=self.address, reduced_motion="reduce")
-            cookies = {django_settings.LANGUAGE_COOKIE_NAME: self.shop.language}
-            if visitor in self._clients:
-                name = django_settings.SESSION_COOKIE_NAME
-                cookies[name] = self._clients[visitor].cookies[name].value
-            context.add_cookies(
-                [
-                    {"name": name, "value": value, "url": self.address}
-                    for name, value in cookies.items()
-                ]
-            )
-            self._page, self._visitor = context.new_page(), visitor
-            self._page.set_default_timeout(20_000)
-            self._page.on("pageerror", lambda error: self._said.append(f"error: {error}"))
-            self._page.on("console", self._note)
-        self._page.set_viewport_size({"width": 1280, "height": 800})
-        self._page.emulate_media(color_scheme="light")
-        return self._page
+        """Return the visitor's page, which keeps what it has fetched; nobody else's asks on."""
+        if visitor != self._visitor and self._visitor in self._pages:
+            self._pages[self._visitor].goto("about:blank")
+        self._visitor = visitor
+        if visitor not in self._pages:
+            self._pages[visitor] = self._new_page(visitor)
+        page = self._pages[visitor]
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.emulate_media(color_scheme="light")
+        return page
+
+    def _new_page(self, visitor: str) -> Page:
+        context = self.browser.new_context(base_url=self.address, reduced_motion="reduce")
+        cookies = {django_settings.LANGUAGE_COOKIE_NAME: self.shop.language}
+        if visitor in self._clients:
+            name = django_settings.SESSION_COOKIE_NAME
+            cookies[name] = self._clients[visitor].cookies[name].value
+        context.add_cookies(
+            [{"name": name, "value": value, "url": self.address} for name, value in cookies.items()]
+        )
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: self._note(visitor, f"error: {error}"))
+        page.on("console", lambda message: self._note_console(visitor, message))
+        return page
 
     def close(self) -> None:
-        if self._page:
-            self._page.context.close()
+        for page in self._pages.values():
+            page.context.close()
 
-    def _note(self, message: ConsoleMessage) -> None:
+    def _note(self, visitor: str, text: str) -> None:
+        if visitor == self._visitor:  # Whoever left a page is not answered for.
+            self._said.append(text)
+
+    def _note_console(self, visitor: str, message: ConsoleMessage) -> None:
         # The page's own status, asked for on purpose, is written down too.
         if message.type == "error" and "the server responded with a status" not in message.text:
-            self._said.append(f"console: {message.text}")
+            self._note(visitor, f"console: {message.text}")
 
 
 def _clients(shop: Shop) -> dict[str, Client]:
