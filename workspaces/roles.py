@@ -190,9 +190,10 @@ def _create(workspace: Workspace, name: str, preset: str) -> Role:
 def _write_points(role: Role, points: Iterable[Point]) -> None:
     wanted = set(points)
     held = points_of(role)
-    WorkspaceGroupObjectPermission.objects.filter(
-        group=role.group, content_object=role.workspace, permission__codename__in=held - wanted
-    ).delete()
+    if taken := held - wanted:
+        WorkspaceGroupObjectPermission.objects.filter(
+            group=role.group, content_object=role.workspace, permission__codename__in=taken
+        ).delete()
     given = Permission.objects.filter(
         content_type__app_label="workspaces",
         content_type__model="workspace",
