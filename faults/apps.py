@@ -9,4 +9,3 @@ class FaultsConfig(AppConfig):
         from faults import guards
 
         guards.take_away_those_named()
-        guards.set_the_clock()

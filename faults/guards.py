@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pycurl
 
-from faults.names import CLOCK_VARIABLE, GUARDS_VARIABLE
+from faults.names import GUARDS_VARIABLE
 
 
 def _put(owner: Any, name: str, instead: Any) -> None:
@@ -89,19 +89,6 @@ def _egress() -> None:
     _put(egress, "refusal", lambda *_, **__: None)
 
 
-def _conflict() -> None:
-    """Count everybody of a flush, whether their row is new or not."""
-    from webhooks import rows
-
-    ours = rows.insert_deliveries
-
-    def insert_deliveries(*arguments: Any, tried: Sequence[Any], **named: Any) -> set[int]:
-        ours(*arguments, tried=tried, **named)
-        return {ending.recipient.position for each in tried for ending in each.endings}
-
-    _put(rows, "insert_deliveries", insert_deliveries)
-
-
 def _clamp() -> None:
     """Wait as long as the other side says."""
     from webhooks import retry
@@ -166,7 +153,6 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "cap": _cap,
     "unknown": _unknown,
     "egress": _egress,
-    "conflict": _conflict,
     "clamp": _clamp,
     "jitter": _jitter,
     "poison": _poison,
@@ -181,18 +167,3 @@ def take_away_those_named() -> None:
     for name in os.environ.get(GUARDS_VARIABLE, "").split(","):
         if name:
             GUARDS[name]()
-
-
-def set_the_clock() -> None:
-    """Let this process's clock be as many seconds off as its environment says."""
-    off = float(os.environ.get(CLOCK_VARIABLE, "0"))
-    if not off:
-        return
-    import time
-    from datetime import timedelta
-
-    from django.utils import timezone
-
-    ours, now = time.time, timezone.now
-    _put(time, "time", lambda: ours() + off)
-    _put(timezone, "now", lambda: now() + timedelta(seconds=off))

@@ -5,4 +5,3 @@ from typing import Final
 POINTS_VARIABLE: Final = "FAULT_POINTS"
 GUARDS_VARIABLE: Final = "FAULTS_WITHOUT"
 SETTINGS: Final = "faults.settings"
-CLOCK_VARIABLE: Final = "FAULTS_CLOCK"
