@@ -17,6 +17,7 @@ import pytest
 from django.db import connection
 from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
+from xdist.scheduler import WorkStealingScheduling
 
 from qa_webhook import embedded, scratch
 from tests import database
@@ -75,6 +76,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         first.add_marker(pytest.mark.skip(reason=reason))
         items[:] = [item for item in items if item not in rest]
         config.hook.pytest_deselected(items=rest)
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items[:] = _long_first(items)
+
+
+# -- Several at once -------------------------------------------------------------------------------
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling:
+    """Let who has nothing left take from the others; at the start, each gets a part of the list."""
+    return WorkStealingScheduling(config, log)
+
+
+def _long_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Begin one half with the long ones in the browser, the other with those that measure time."""
+    long = [item for item in items if item.get_closest_marker("slow")]
+    drive = [item for item in long if item.get_closest_marker("browser")]
+    work = [item for item in long if not item.get_closest_marker("browser")]
+    rest = [item for item in items if not item.get_closest_marker("slow")]
+    beside = max(0, len(items) // 2 - len(drive))
+    return [*drive, *rest[:beside], *work, *rest[beside:]]
 
 
 @pytest.fixture(scope="session")

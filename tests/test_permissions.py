@@ -448,6 +448,7 @@ def ask(row: Row, scene: Scene, client: Client, secret: str = "") -> int:
     return int(status)
 
 
+@pytest.mark.slow
 def test_every_address_answers_each_visitor_as_the_table_says(scene: Scene) -> None:
     wrong = [
         f"{row.verb} {row.name} for {visitor}: {status} and not {expected}"
@@ -542,6 +543,7 @@ def _open_page(client: Client, name: str, page: str, obj: Model | None) -> int:
         return int(client.get(reverse(name, args=arguments)).status_code)
 
 
+@pytest.mark.slow
 def test_every_page_of_every_model_keeps_to_its_tenant(scene: Scene) -> None:
     """What an administrator sees, another tenant's does not find, and a marketer may not open."""
     wrong: list[str] = []

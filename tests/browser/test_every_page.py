@@ -45,6 +45,7 @@ def _errors(language: str) -> dict[str, HttpResponse]:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shop", [Language.ENGLISH, Language.CHINESE], indirect=True)
 @pytest.mark.parametrize("part", list(PARTS))
 def test_every_page_in_every_look(

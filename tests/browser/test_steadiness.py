@@ -146,6 +146,7 @@ STEADY: Final = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_page_jumps_while_it_loads(
     browser: Browser, live_server: LiveServer, shop: Shop, width: int

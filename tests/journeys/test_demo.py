@@ -109,6 +109,7 @@ def test_receipts_that_do_not_come_end_the_main_job_with_an_error(
         running._wait_for_receipts(httpserver.url_for("").rstrip("/"), lambda: None)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_main_job_reaches_every_customer_once(process_environment: dict[str, str]) -> None:
     ended = subprocess.run(
