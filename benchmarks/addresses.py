@@ -47,6 +47,8 @@ def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
         "deliveries of a reason": f"{deliveries}?run={made.pk}&tally=skipped:no_id",
         "deliveries of a webhook": f"{deliveries}?webhook={setting.webhook.pk}",
         "deliveries of nobody": f"{deliveries}?run={made.pk}&state=dead",
+        "deliveries of a run before": f"{deliveries}?run={made.pk}&until=2000-01-01T00:00",
+        "deliveries of a person in a run": f"{deliveries}?run={made.pk}&person={sent.qaid}",
         "deliveries of a person": f"{deliveries}?person={sent.qaid}",
         "why": reverse("journeys:why", args=[slug, journey, made.pk, sent.qaid]),
         "audiences": reverse("journeys:audiences", args=[slug]),

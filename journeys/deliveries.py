@@ -1,13 +1,14 @@
 """The deliveries of a workspace as people look for them: by journey, step, reason, time, person.
 
 What is narrowed to runs is read from their chunks, so that it has whoever waits and as many as the
-run page counts; the rest are the latest deliveries of the workspace.
+run page counts; the rest are the latest deliveries of the workspace. When something changed stands
+in the deliveries alone, so what is narrowed to a time is read from them.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from identity import masking
@@ -21,6 +22,11 @@ from webhooks.models import Delivery, Plan, Webhook
 from webhooks.standing import Wanted
 from workspaces.models import Workspace
 from workspaces.typed import is_storable
+
+# Who has no delivery, or was filled in for, is known to the chunks alone.
+_OF_CHUNKS: Final = frozenset(
+    [DeliveryState.QUEUED, DeliveryState.CANCELLED, DeliveryState.EXPIRED, "default", "blank"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Filter:
 
     @property
     def is_by_run(self) -> bool:
+        if self.since or self.until:
+            return (self.state or self.tally.partition(":")[0]) in _OF_CHUNKS
         return bool(self.run or self.webhook or self.state or self.tally)
 
     @property
@@ -121,8 +129,16 @@ def page(chosen: Filter, *, after: str = "", in_clear: bool) -> Page:
         found = standing.page(chosen.wanted(), after=_place(after))
         following = ".".join(map(str, found.following)) if found.following else ""
         return Page(naming.rows_of_people(found.people), following)
+    counted_as, _colon, reason = chosen.tally.partition(":")
+    state = chosen.state or counted_as
+    # Without plans no index knows what was not accepted.
+    is_by_plan = chosen.run or (state and state != DeliveryState.DELIVERED)
     latest = ledger.page(
         chosen.workspace,
+        plan_ids=chosen.plan_ids() if is_by_plan else None,
+        webhook=chosen.webhook,
+        states=[state] if state else (),
+        reason=reason,
         qaids=chosen.qaids,
         since=chosen.since,
         until=chosen.until,

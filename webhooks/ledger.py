@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 
 from webhooks import ids, plans, rebuilding
 from webhooks.choices import AttemptKind
@@ -125,8 +125,10 @@ def page(
     workspace: Workspace,
     *,
     plan: Plan | None = None,
+    plan_ids: Sequence[int] | None = None,
     webhook: Webhook | None = None,
     states: Sequence[str] = (),
+    reason: str = "",
     qaids: Sequence[int] = (),
     since: datetime | None = None,
     until: datetime | None = None,
@@ -135,12 +137,14 @@ def page(
 ) -> Page:
     """Return the next page of a workspace's deliveries, the latest change first.
 
-    By place, not by number: the thousandth page costs what the first one does.
+    By place, not by number: the thousandth page costs what the first one does. Plans keep it to
+    the days on which they were planned, whatever else the workspace has sent since.
     """
     found: QuerySet[Delivery] = Delivery.objects.filter(workspace=workspace)
     wanted = {
         "plan": plan,
         "webhook": webhook,
+        "reason": reason or None,
         "qaid__in": list(qaids) or None,
         "updated_at__gte": since,
         "updated_at__lt": until,
@@ -148,6 +152,11 @@ def page(
     found = found.filter(**{name: value for name, value in wanted.items() if value is not None})
     if states:
         found = found.filter(state__in=list(states))
+    if plan_ids is not None:
+        days = Chunk.objects.filter(plan__in=plan_ids).aggregate(first=Min("day"), last=Max("day"))
+        if days["first"] is None:
+            return Page([], None)
+        found = found.filter(plan__in=plan_ids, day__range=(days["first"], days["last"]))
     if after is not None:
         found = found.filter(
             Q(updated_at__lt=after.updated_at) | Q(updated_at=after.updated_at, id__gt=after.id),

@@ -3,6 +3,7 @@
 Whoever waits, or ended with a whole chunk, has no delivery row yet; the chunk knows them all.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,8 +18,10 @@ from webhooks.models import Delivery
 from webhooks.plans import PlanCache
 
 PAGE: Final = 50
-# A filter that finds little is answered with a short page and the place to go on from.
+# A filter that finds little is answered with a short page and the place to go on from, after so
+# many chunks or so much time; the chunk in hand is always read to its end.
 CHUNKS_AT_MOST: Final = 400
+SECONDS_AT_MOST: Final = 0.2
 # Most pages are full after one; a rare state takes many.
 _CHUNKS_AT_FIRST: Final = 2
 _CHUNKS_AT_ONCE: Final = 20
@@ -104,6 +107,7 @@ def page(wanted: Wanted, *, after: Place | None = None, limit: int = PAGE) -> Pa
     """Return the next people, the newest run and chunk first."""
     reader, found = _Reader(wanted), Page()
     place, opened, limit_of_chunks = after or _LAST, 0, _CHUNKS_AT_FIRST
+    until = time.monotonic() + SECONDS_AT_MOST
     while opened < CHUNKS_AT_MOST:
         chunks = reader.chunks(place, limit_of_chunks)
         for chunk in chunks:
@@ -113,6 +117,9 @@ def page(wanted: Wanted, *, after: Place | None = None, limit: int = PAGE) -> Pa
                     found.following = found.people[-1].place
                     return found
                 found.people.append(person)
+            if not is_same and time.monotonic() > until:
+                found.following = Place(chunk.plan_id, chunk.number, len(chunk.qaids))
+                return found
         if len(chunks) < limit_of_chunks:
             return found
         limit_of_chunks = _CHUNKS_AT_ONCE

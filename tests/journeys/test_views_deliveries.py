@@ -19,6 +19,7 @@ from tests.factories import make_administrator, make_member
 from tests.journeys.factories import Scene, grant, make_scene
 from tests.journeys.test_whole_way import publish, work
 from tests.webhooks.processes import wait_until
+from webhooks import standing
 from webhooks.engine import Sender
 from webhooks.lines import Options
 from webhooks.models import Delivery, MemberGrant, Redelivery
@@ -133,6 +134,23 @@ def test_filters_narrow_and_are_named(
     shown = member.get(url(scene), query).content.decode()
     assert f"No delivery matches: {run.journey.name} · Too late · From " in shown
     assert "Clear the filter" in shown
+
+
+def test_a_time_is_looked_up_and_not_looked_for_chunk_by_chunk(
+    member: Client, scene: Scene, run: Run, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = refuse(scene, receiver)
+    monkeypatch.setattr(standing, "CHUNKS_AT_MOST", 0)
+    before = (timezone.localtime() - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")
+
+    shown = rows(member, scene, run=refused.pk, since=before)
+    assert sorted(row.state for row in shown) == ["dead", "dead", "skipped"]
+    assert {row.run for row in shown} == {refused}
+    (left_out,) = rows(member, scene, run=run.pk, since=before, tally="skipped:no_id")
+    assert left_out.reason == "no_id"
+    assert len(rows(member, scene, state="dead", webhook=scene.webhook.pk, since=before)) == 2
+    page = member.get(url(scene), {"run": run.pk, "until": before})
+    assert (page.context["rows"], page.context["following"]) == ([], "")
 
 
 @pytest.mark.parametrize(

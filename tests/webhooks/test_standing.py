@@ -157,6 +157,18 @@ def test_a_long_look_ends_with_the_place_to_go_on_from(
     assert standing.page(wanted, after=second.following).following is None
 
 
+def test_a_slow_look_ends_with_its_chunk_and_leaves_nobody_out(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=9)
+    scene.submit(size=2)
+    monkeypatch.setattr(standing, "SECONDS_AT_MOST", 0)
+
+    first = standing.page(Wanted([scene.plan.pk]))
+    assert (len(first.people), first.following is not None) == (1, True)
+    assert sorted(each.qaid for each in people(scene)) == scene.qaids
+
+
 def test_the_sum_of_all_states_is_everybody(receiver: Receiver) -> None:
     scene = make_scene(receiver.url("/in"), people=9)
     scene.submit(size=4)
