@@ -1,6 +1,7 @@
 """Group A: processes and PostgreSQL killed, frozen, stopped and slowed at the worst moments."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from faults.matrix import Figures, row
-from faults.processes import NotRunError, check, python, wait_until
+from faults.processes import ROOT, NotRunError, check, python, wait_until
 from faults.proxy import Proxy
 from faults.rig import FLUSH_PEOPLE, LEASE_SECONDS, Rig, totals
 from identity.models import Profile
@@ -231,34 +232,31 @@ def poison(rig: Rig) -> Figures:
     return {"people": 40, **{f"dead {reason}": number for reason, number in reasons.items()}}
 
 
-def clock(hours: int) -> dict[str, str]:
-    """Return what puts the clock of a process off; what it measures spans with stays right."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
-        raise NotRunError("install libfaketime")
-    return {
-        "LD_PRELOAD": str(found[0]),
-        "FAKETIME": f"{hours:+d}h",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        # Files of others keep their times.
-        "NO_FAKE_STAT": "1",
-    }
+def clock(directory: Path, *, seconds: int) -> dict[str, str]:
+    """Return what puts the wall clock of a process off; the spans that it measures stay right."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NotRunError("install a C compiler")
+    library = directory / "clock.so"
+    source = ROOT / "faults" / "clock.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    told = {"LD_PRELOAD": str(library), "FAULTS_CLOCK": str(seconds)}
+    shown = subprocess.run(
+        python("-c", "import time; print(time.time())"),
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    check(abs(float(shown.stdout) - time.time() - seconds) < 60, "its clock is off by so much")
+    return told
 
 
 @row("A16", "senders whose clocks are an hour off, either way")
 def wrong_clocks(rig: Rig) -> Figures:
-    told = [clock(hours) for hours in (1, -1)]
-    for off in told:
-        shown = subprocess.run(
-            python("-c", "import time; print(time.time())"),
-            env={**os.environ, **off},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        check(abs(float(shown.stdout) - time.time()) > 3_000, "a clock of theirs is an hour off")
+    clocks = [clock(rig.directory, seconds=off) for off in (3_600, -3_600)]
     scene = rig.scene("first/1", people=300, submit=50, concurrency=32)
-    for off in told:
+    for off in clocks:
         rig.run("sender", python("manage.py", "sender"), {**rig.environment(), **off})
     rig.wait_until_done(scene)
     check(scene.counts().delivered == 300, f"everybody is delivered: {totals()}")
