@@ -26,6 +26,7 @@ from webhooks.models import TestSend, Webhook
 from workspaces import audit, permissions
 from workspaces.models import User
 from workspaces.permissions import Point
+from workspaces.sentences import joined
 
 # What is assumed of a receiver that was never asked: one answer in so many seconds.
 USUAL_ANSWER_SECONDS: Final = 0.1
@@ -41,7 +42,7 @@ class NotPublishable(Exception):  # noqa: N818 - it is an answer for people, not
         self.problems = problems
 
     def __str__(self) -> str:
-        return " ".join(problem.sentence for problem in self.problems)
+        return joined(problem.sentence for problem in self.problems)
 
 
 @dataclass(frozen=True, slots=True)

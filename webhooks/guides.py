@@ -15,6 +15,7 @@ from webhooks import bodies, revisions
 from webhooks.choices import Authentication, Guarantee, ParameterType
 from webhooks.models import Webhook
 from webhooks.rendering import BindingError
+from workspaces.sentences import space
 
 SECRET_VARIABLE: Final = "WEBHOOK_SECRET"  # noqa: S105 - the name of an environment variable.
 
@@ -145,7 +146,7 @@ def _overview(webhook: Webhook, content: revisions.Content) -> Section:
                 "within %(seconds)d seconds."
             )
             % {"seconds": webhook.timeout_seconds}
-            + " "
+            + space()
             + people
         ),
         Code("http", f"POST {webhook.url}"),

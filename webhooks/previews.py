@@ -12,6 +12,7 @@ from webhooks import bodies, headers
 from webhooks.choices import Authentication
 from webhooks.models import Webhook
 from webhooks.rendering import BindingError
+from workspaces.sentences import joined
 
 MASK: Final = "••••"
 _SAMPLE_TIME: Final = 1_796_000_000
@@ -73,7 +74,7 @@ def draw(
     except BindingError as error:
         return Preview(head, "", problem=str(error))
     except ValidationError as error:
-        return Preview(head, "", problem=" ".join(error.messages))
+        return Preview(head, "", problem=joined(error.messages))
     return Preview(head, body, content_with_samples(webhook.content_template, parameters))
 
 

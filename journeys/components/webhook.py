@@ -25,6 +25,7 @@ from webhooks import parameter_values, plans, revisions
 from webhooks.choices import Encryption, ParameterType, WebhookState
 from webhooks.models import WebhookRevision
 from webhooks.rendering import BindingError, ParameterPlan, Variable
+from workspaces.sentences import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _revision_problems(
     if not (difference.removed or difference.retyped):
         return []
     sentences = [*difference.sentences, _("Open the step, look at its values and click OK.")]
-    return [Problem("webhook", " ".join(sentences), "webhook_changed")]
+    return [Problem("webhook", joined(sentences), "webhook_changed")]
 
 
 def value_problems(

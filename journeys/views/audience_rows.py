@@ -21,6 +21,7 @@ from identity.rule_sentences import Words, sentence
 from journeys.views.answers import onward
 from journeys.views.audience_people import address, people_of
 from workspaces.points import Point
+from workspaces.sentences import joined
 from workspaces.views import WorkspaceRequest, workspace_view
 
 
@@ -124,7 +125,7 @@ def audience_new(request: WorkspaceRequest) -> HttpResponse:
                 messages.success(request, _("“%(name)s” is saved.") % {"name": made.name})
                 return redirect(onward(request, address(request, made)))
         except ValidationError as error:
-            name_error = " ".join(error.messages)
+            name_error = joined(error.messages)
     shown = {
         **builder.shown(),
         "name": name,

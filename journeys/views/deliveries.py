@@ -27,6 +27,7 @@ from webhooks import grants, ids, ledger, redelivery
 from webhooks.models import Redelivery
 from workspaces import audit
 from workspaces.points import Point
+from workspaces.sentences import joined
 from workspaces.typed import line
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -119,7 +120,7 @@ def send_again(request: WorkspaceRequest) -> HttpResponse:
     try:
         chosen = _ticked(ticked) if ticked else wanted.to_send_again()
     except ValidationError as error:
-        return refused(" ".join(error.messages), status=422)
+        return refused(joined(error.messages), status=422)
     count = redelivery.count(request.workspace, chosen)
     if request.method == "GET":
         query = "" if ticked else filters.query_of(wanted)

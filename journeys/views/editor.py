@@ -26,6 +26,7 @@ from journeys.models import Journey, Run
 from journeys.views import progress
 from journeys.views.access import get_journey, may
 from workspaces.points import Point
+from workspaces.sentences import joined
 from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -337,7 +338,7 @@ def _change(
         journey.refresh_from_db()
         return _refused(request, journey, stale.message, status=409)
     except ValidationError as error:
-        return _refused(request, journey, " ".join(error.messages))
+        return _refused(request, journey, joined(error.messages))
     response = _answer(request, journey, out_of_band=is_undo)
     detail = {"text": toast, "tone": "success"}
     if not is_undo:

@@ -21,6 +21,7 @@ from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused, show_again
 from workspaces import current
 from workspaces.points import Point
+from workspaces.sentences import joined
 from workspaces.typed import line, whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -138,7 +139,7 @@ def duplicate(request: WorkspaceRequest, pk: int) -> HttpResponse:
     except PermissionDenied as denied:
         return refused(str(denied), status=403)
     except ValidationError as error:
-        return refused(" ".join(error.messages), status=422)
+        return refused(joined(error.messages), status=422)
     return go_to(request, reverse("journeys:editor", args=[request.workspace.slug, copy.pk]))
 
 

@@ -30,6 +30,7 @@ from journeys.views.conflicts import Conflict
 from webhooks import test_sends
 from workspaces import permissions
 from workspaces.points import POINT_LABELS, Point
+from workspaces.sentences import joined
 from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -66,7 +67,7 @@ def _refusal(request: WorkspaceRequest, *steps: Step) -> str:
     """Return why the visitor may not save these steps, or an empty string."""
     if not may(request, Point.AUTOMATED_MARKETING):
         missing = {"permission": POINT_LABELS[Point.AUTOMATED_MARKETING]}
-        return " ".join(
+        return joined(
             [
                 _("You may look at this journey, and not change it."),
                 _("The permission “%(permission)s” is missing.") % missing,
@@ -75,7 +76,7 @@ def _refusal(request: WorkspaceRequest, *steps: Step) -> str:
     try:
         drafts.require_gates(request.user, request.workspace, steps)
     except PermissionDenied as denied:
-        return " ".join([_("You may look at this step, and not change it."), str(denied)])
+        return joined([_("You may look at this step, and not change it."), denied])
     except ValidationError:  # The chosen webhook is gone, as its field says.
         pass
     return ""

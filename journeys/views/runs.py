@@ -19,6 +19,7 @@ from journeys.views import progress
 from journeys.views.access import get_journey, get_run, may
 from journeys.views.answers import go_to, refused, said
 from workspaces.points import Point
+from workspaces.sentences import joined
 from workspaces.views import WorkspaceRequest, workspace_view
 
 
@@ -121,7 +122,7 @@ def _change(
     except PermissionDenied as denied:
         return refused(str(denied), status=403)
     except ValidationError as error:
-        return refused(" ".join(error.messages), status=422)
+        return refused(joined(error.messages), status=422)
     if not request.htmx:
         newest = journey.runs.values_list("pk", flat=True).first()
         address = [request.workspace.slug, journey.pk, newest]

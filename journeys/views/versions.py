@@ -20,6 +20,7 @@ from journeys.models import Journey
 from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused
 from workspaces.points import Point
+from workspaces.sentences import joined
 from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -64,7 +65,7 @@ def restore(request: WorkspaceRequest, pk: int, number: int) -> HttpResponse:
     except PermissionDenied as denied:
         return refused(str(denied), status=403)
     except ValidationError as error:
-        return refused(" ".join(error.messages), status=422)
+        return refused(joined(error.messages), status=422)
     address = [request.workspace.slug, journey.pk]
     messages.success(
         request,

@@ -17,6 +17,7 @@ from webhooks.choices import BreakerState, WebhookState
 from webhooks.models import WebhookControl
 from workspaces import heartbeats
 from workspaces.models import Workspace
+from workspaces.sentences import joined
 
 # For so long a sender may be busy with others before somebody has to be told.
 _PATIENCE_SECONDS = 60.0
@@ -97,7 +98,7 @@ def _stopped(step: StepProgress, control: WebhookControl) -> str:
         else _("%(webhook)s is disabled, so %(people)s people wait.")
     )
     ask = _("An administrator can resume it.")
-    return " ".join(filter(None, [stopped % shown, why, ask]))
+    return joined([stopped % shown, why, ask])
 
 
 def _left_alone(
@@ -161,4 +162,4 @@ def _again(step: StepProgress, queue: monitoring.Queue, now: datetime) -> str:
     if queue.next_due and queue.next_due > now:
         left = {"left": words.left((queue.next_due - now).total_seconds())}
         parts.append(_("The next try is in %(left)s.") % left)
-    return " ".join(parts)
+    return joined(parts)
