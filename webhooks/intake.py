@@ -10,7 +10,6 @@ import structlog
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import QuerySet
 
 from webhooks import (
     breaker,
@@ -22,7 +21,7 @@ from webhooks import (
     lanes,
     preparing,
 )
-from webhooks.choices import BreakerState, PlanState, StateByte, WebhookState
+from webhooks.choices import BreakerState, StateByte, WebhookState
 from webhooks.control import Flags
 from webhooks.leases import Keeper
 from webhooks.lines import Line, Options
@@ -41,11 +40,8 @@ log = structlog.get_logger(__name__)
 LEFT_OVER_SECONDS: Final = 5.0
 # Claimed again after this when a chunk's webhook cannot be sent to as it is.
 REFUSED_SECONDS: Final = 5.0
-
-
-def _with_gates() -> QuerySet[Plan]:
-    """Return the plans with what asking their gates reads."""
-    return Plan.objects.select_related("responsible", "webhook__workspace")
+# Gates that were open are asked again after this.
+GATES_SECONDS: Final = 1.0
 
 
 class Intake:
@@ -80,6 +76,8 @@ class Intake:
         self._due: dict[int, bool] = {}
         self._look_at = 0.0
         self._orphans: list[tuple[int, UUID]] = []
+        # Plans whose gates were found open, and how long that is taken for granted.
+        self._open_until: dict[int, float] = {}
 
     # --- Whose turn it is -------------------------------------------------------------------------
 
@@ -298,20 +296,31 @@ class Intake:
 
     def _may_go_out(self, chunk: ClaimedChunk, held: Held) -> bool:
         """Ask the gates of the responsible member and the step's last moment, at each claim."""
-        plan = _with_gates().get(pk=chunk.plan_id)
-        if plan.send_until is not None and plan.send_until <= self._clock.now():
+        send_until = self._flags(chunk.plan_id).send_until
+        if send_until is not None and send_until <= self._clock.now():
             closing.close_held(
                 chunk.id, held.lease.token, to=StateByte.EXPIRED, reason="send_until"
             )
             return False
-        return plan.state == PlanState.ACTIVE and self._has_permission(plan)
+        return self._has_permission(chunk.plan_id)
 
-    def _has_permission(self, plan: Plan) -> bool:
-        """Ask both gates of the responsible member; without them the plan is paused."""
-        if plan.responsible and grants.gate(plan.responsible, plan.webhook).open:
+    def _has_permission(self, plan_id: int) -> bool:
+        """Ask both gates of the responsible member; without them the plan is paused.
+
+        What was found open is good for a second: a busy sender claims many times in one.
+        """
+        now = time.monotonic()
+        if self._open_until.get(plan_id, 0.0) > now:
             return True
-        control.lose_permission(plan.pk, now=self._clock.now())
-        log.warning("permission_lost", plan=plan.pk)
+        plans = Plan.objects.select_related("responsible", "webhook__workspace")
+        plan = plans.filter(pk=plan_id).first()
+        if plan is None:
+            return False  # Its workspace was deleted.
+        if plan.responsible and grants.gate(plan.responsible, plan.webhook).open:
+            self._open_until[plan_id] = now + GATES_SECONDS
+            return True
+        control.lose_permission(plan_id, now=self._clock.now())
+        log.warning("permission_lost", plan=plan_id)
         return False
 
     def _refuse(self, held: Held) -> None:
@@ -322,15 +331,16 @@ class Intake:
     # --- Waiting messages -------------------------------------------------------------------------
 
     def _take_messages(self, line: Line) -> bool:
+        """Claim what is due; return whether more is."""
         with self._claiming(line) as token, connection.cursor() as cursor:
             messages, began = claiming.claim_messages(
                 cursor, line.webhook_id, token=token, seconds=self._keeper.seconds
             )
-            if not messages:
-                return False
+            # What comes due meanwhile is taken together at the next look.
+            has_more = len(messages) == claiming.MESSAGES_AT_ONCE
             messages = self._permitted(messages, cursor, token)
         if not messages:
-            return True
+            return has_more
         careful = [
             each for each in messages if claiming.CAREFUL_CLAIMS <= each.claims <= claiming.INTENT
         ]
@@ -350,14 +360,14 @@ class Intake:
         flags = control.read_flags(sorted({each.plan_id for each in messages}))
         for message in messages:
             self._take_message(line, held, message, flags)
-        return True
+        return has_more
 
     def _permitted(
         self, messages: list[ClaimedMessage], cursor: CursorWrapper, token: UUID
     ) -> list[ClaimedMessage]:
         """Return those whose responsible member still has both gates; hand the others back."""
-        plans = _with_gates().filter(pk__in={each.plan_id for each in messages})
-        permitted = {plan.pk for plan in plans if self._has_permission(plan)}
+        plan_ids = {each.plan_id for each in messages}
+        permitted = {plan_id for plan_id in plan_ids if self._has_permission(plan_id)}
         back = [each.id for each in messages if each.plan_id not in permitted]
         if back:
             claiming.hand_back_messages(cursor, back, token)

@@ -119,6 +119,17 @@ class Keeper:
             cursor.execute("SET statement_timeout = %s", [int(self.seconds * 1000 / RENEWALS)])
         return session
 
+    @staticmethod
+    def _is_taken(cursor: Any, lease: Lease) -> bool:
+        """Tell whether rows that are not ours any more are another's; a settled message is gone."""
+        if lease.table != "webhooks_message":
+            return True
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM webhooks_message WHERE id = ANY(%s) AND lease <> %s)",
+            [lease.ids, str(lease.token)],
+        )
+        return bool(cursor.fetchone()[0])
+
     def _renew(self, session: Any, lease: Lease) -> None:
         began = time.monotonic()
         with session.cursor() as cursor:
@@ -128,7 +139,7 @@ class Keeper:
                 f" WHERE {_RENEW[lease.table]} AND lease = %s",
                 [self.seconds, lease.ids, str(lease.token)],
             )
-            if cursor.rowcount:
+            if cursor.rowcount or not self._is_taken(cursor, lease):
                 lease.until = began + self.seconds
                 return
         with self._lock:

@@ -1,8 +1,8 @@
 """What its answers say about a receiver as a whole, shared with the other senders.
 
 A receiver in trouble is left alone by the breaker; one that says that key or URL is wrong pauses
-its webhook. What came in is told with each flush, and what others learned is read four times a
-second.
+its webhook. What came in is told once a second, with the flush when it could open the breaker, and
+what others learned is read four times a second.
 """
 
 from collections.abc import Callable, Mapping
@@ -83,11 +83,15 @@ class ReceiverHealth:
     # --- Telling the others -----------------------------------------------------------------------
 
     def flushed(self) -> None:
-        """Tell what may stop a webhook; that all is well has time until ``tell``."""
+        """Tell what may stop a webhook; that most is well has time until ``tell``."""
         for line in list(self._lines.values()):
             self._tell_misconfigured(line)
-            if line.failed or line.breaker is not None:
+            if line.breaker is not None or self._is_bad(line):
                 self._tell_breaker(line)
+
+    def _is_bad(self, line: Line) -> bool:
+        """Tell whether what came in could open the breaker."""
+        return bool(line.failed) and line.failed >= self._rules.share * (line.good + line.failed)
 
     def tell(self) -> None:
         """Tell everything that came since it was last told."""

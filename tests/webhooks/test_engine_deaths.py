@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -15,6 +16,7 @@ from tests.webhooks.test_engine import check_invariants
 from webhooks import settling
 from webhooks.answers import Outcome
 from webhooks.engine import Sender
+from webhooks.leases import Keeper
 from webhooks.models import Attempt, Chunk, Delivery, Message
 from webhooks.receiver import Behaviour, Receiver, Reply
 from webhooks.transport import Answer, Request
@@ -330,6 +332,30 @@ def _freeze_with_a_row_locked() -> None:
     Chunk.objects.select_for_update().get()
     time.sleep(1.5)
     Chunk.objects.get()
+
+
+def test_settled_messages_are_no_lost_lease(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=1)
+    scene.submit()
+    transport = SlowTransport()
+    sender = begin(make_sender(transport))
+    transport.answer(status=503)
+    sender.turn()
+    taken = Message.objects.get()
+    taken.lease, taken.lease_until = uuid4(), timezone.now() + timedelta(minutes=1)
+    taken.save()
+    keeper = Keeper(0.3)
+    keeper.start()
+    settled = keeper.hold("webhooks_message", ["gone"], uuid4(), began=time.monotonic())
+    others = keeper.hold("webhooks_message", [taken.pk], uuid4(), began=time.monotonic())
+    until = time.monotonic() + 10
+    while not others.lost and time.monotonic() < until:
+        time.sleep(0.02)
+    keeper.stop()
+
+    assert others.lost
+    assert not settled.lost
+    assert keeper.losses == 1
 
 
 def test_a_claim_is_taken_once_by_two_senders(receiver: Receiver) -> None:
