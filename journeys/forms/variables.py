@@ -142,6 +142,12 @@ class VariableForm(forms.Form):
         edited = clean_name(self.edits)
         return [each["name"] for each in of_text if clean_name(each["name"]) != edited]
 
+    @property
+    def in_text(self) -> list[str]:
+        """Return the names of those that stand in the text, which can stand there once more."""
+        text = str(self["text"].value() or "")
+        return [name for name in self.others if "${" + name + "}" in text]
+
     def clean_name(self) -> str:
         name = clean_name(self.cleaned_data["name"])
         if problem := variables.name_problem(name, self.others):

@@ -45,7 +45,10 @@ def variable(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
 @require_POST
 @workspace_view(Point.AUTOMATED_MARKETING)
 def variable_insert(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
-    """Put the variable into the panel's text at the cursor, change it there, or remove it."""
+    """Put the variable into the panel's text at the cursor, change it there, or remove it.
+
+    ``again`` names one that stands in the text already.
+    """
     journey = get_journey(request, pk)
     get_step(journey, key)
     loaded = _load(request, journey)
@@ -56,6 +59,11 @@ def variable_insert(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespon
         response = _panel_parts(request, journey, key, loaded, form.without_edited())
         replaced = {**field, "from": "${" + edited + "}", "to": ""}
         return trigger_client_event(response, "variable-replace", replaced, after="swap")
+    if (again := request.POST.get("again", "")) in form.in_text:
+        response = reswap(HttpResponse(), "none")
+        token = "${" + again + "}"
+        inserts = {**field, "text": token}
+        return trigger_client_event(response, "variable-insert", inserts, after="swap")
     if not form.is_valid():
         form.rates = _rates(request, loaded)
         return _show(request, journey, key, form, status=422)

@@ -576,6 +576,25 @@ def test_inserting_a_variable_hands_text_and_variables_to_the_panel(scene: Scene
     assert '"code": "nickname"' in response.context["variables_json"]
 
 
+def test_a_variable_of_the_text_is_offered_and_inserted_once_more(scene: Scene) -> None:
+    journey = scene.journey()
+    names = [{"name": each, "source": "tag", "code": "nickname"} for each in ("who", "gone")]
+    typed = {"variables": json.dumps({"content": names}), CONTENT: "Dear ${who}"}
+    opened = client_of(scene.member).post(
+        url(journey, "variable", step_of(journey)), {**typed, "insert": "content"}
+    )
+    shown = opened.content.decode()
+    assert "Already in this text" in shown
+    assert re.findall(r'name="again"\s+value="(\w+)"', shown) == ["who"]
+
+    again = dialog(scene, journey, **typed, text="Dear ${who}", again="who")
+    response = client_of(scene.member).post(
+        url(journey, "variable_insert", step_of(journey)), again
+    )
+    told = events_of(response, "HX-Trigger-After-Swap")
+    assert told == {"variable-insert": {"field": f"id_{CONTENT}", "text": "${who}"}}
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
