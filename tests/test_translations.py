@@ -13,6 +13,9 @@ import polib
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.utils import translation
+
+from webhooks.choices import DeliveryState, ParameterType
 
 ROOT: Final = Path(settings.BASE_DIR)
 FOLDER: Final = ROOT / "locale" / "zh_Hans" / "LC_MESSAGES"
@@ -163,6 +166,40 @@ def test_one_word_for_one_thing(catalogue: polib.POFile, word: str) -> None:
         if not any(term in text for term in TERMS[word])
     ]
     assert without == []
+
+
+# What states and types of parameters are called, and what can be done with what failed.
+WORDS: Final = {
+    DeliveryState.DELIVERED: ("Accepted", "发送成功"),
+    DeliveryState.DEAD: ("Failed", "发送失败"),
+    DeliveryState.QUEUED: ("Waiting", "等待发送"),
+    DeliveryState.SKIPPED: ("Skipped", "已跳过"),
+    DeliveryState.EXPIRED: ("Too late", "已过期"),
+    DeliveryState.UNCERTAIN: ("Outcome unknown", "结果未知"),
+    ParameterType.CHARACTER: ("Short text (the same for everyone)", "字符型（所有用户相同）"),
+    ParameterType.TEXT: ("Text (may hold variables)", "文本型（可含变量）"),
+    ParameterType.NUMERIC: ("Number", "数值型"),
+    ParameterType.DATE: ("Date", "日期型"),
+    ParameterType.CHOICE: ("Choice (from a list)", "字符型（参数调用）"),
+}
+
+
+@pytest.mark.parametrize(("code", "words"), WORDS.items(), ids=lambda each: str(each)[:20])
+def test_codes_have_the_words_of_the_screens(
+    code: DeliveryState | ParameterType, words: tuple[str, str]
+) -> None:
+    said = []
+    for language in ("en", "zh-hans"):
+        with translation.override(language):
+            said.append(str(code.label))
+    assert tuple(said) == words
+
+
+def test_the_starts_and_sending_again_have_the_originals_words(catalogue: polib.POFile) -> None:
+    said = {entry.msgid: entry.msgstr for entry in catalogue}
+    assert said["Send again"] == "重新发送"
+    assert said["Target audience"] == "目标人群"
+    assert said["Behaviour event"] == "行为事件"
 
 
 # -- Templates -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from enum import IntEnum
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class WebhookState(models.TextChoices):
@@ -24,9 +25,9 @@ class Guarantee(models.TextChoices):
 
 class ParameterType(models.TextChoices):
     CHARACTER = "character", _("Short text (the same for everyone)")
-    NUMERIC = "numeric", _("Number")
+    NUMERIC = "numeric", pgettext_lazy("parameter type", "Number")
     TEXT = "text", _("Text (may hold variables)")
-    DATE = "date", _("Date")
+    DATE = "date", pgettext_lazy("parameter type", "Date")
     CHOICE = "choice", _("Choice (from a list)")
 
 
