@@ -4,6 +4,7 @@ The database is made by the owner and named for the run, so runs may overlap; th
 connect as the run-time role, with the rights it has in an installation.
 """
 
+import gc
 import os
 import secrets
 import shutil
@@ -56,6 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("TEST_RUN_ID", f"{os.getpid()}_{secrets.token_hex(3)}")
     if not os.environ.get("CELERY_BROKER_URL"):  # which may name another machine
         sys.addaudithook(_keep_inside)
+
+
+def pytest_collection_finish() -> None:
+    """Take what lasts out of the collector's rounds: a fourteenth of an ordinary test's time."""
+    gc.collect()
+    gc.freeze()
 
 
 # -- Browser tests ---------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_the_body_of_a_message_that_waits(receiver: Receiver) -> None:
     scene = make_scene(receiver.url("/in"), people=1)
     receiver.behave("/in", Behaviour(status=503))
     scene.submit()
-    scene.drain(seconds=0.4, schedule=())
+    scene.drain(schedule=())
     (delivery,) = scene.deliveries()
 
     assert ledger.body_of(delivery) == receiver.entries("/in")[0].body
