@@ -5,11 +5,15 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from faults.processes import NotRunError, free_port, wait_until
+from qa_webhook import hints
+from qa_webhook.celery import app
 
 # Debian's own starter; the one on the path becomes another user first.
 _DEBIAN: Final = Path("/usr/lib/rabbitmq/lib")
@@ -26,7 +30,7 @@ class Rabbit:
             raise NotRunError("install rabbitmq-server")
         self._program = found
         self._directory = directory
-        self._port = free_port()
+        self._port, self._own_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -50,29 +54,60 @@ class Rabbit:
             subprocess.run([names, "-kill"], capture_output=True, check=False)
 
     def start(self) -> None:
-        folder = str(self._directory)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": folder,
-            "RABBITMQ_NODENAME": f"faults{self._port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self._port),
-            "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_MNESIA_BASE": folder,
-            "RABBITMQ_LOG_BASE": folder,
-            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
-            "RABBITMQ_PID_FILE": f"{folder}/pid",
-        }
         with (self._directory / "out").open("ab") as out:
             self._process = subprocess.Popen(
                 [self._program],
-                env=environment,
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
             )
         wait_until(self._answers, "RabbitMQ listens", seconds=_START_SECONDS)
+
+    def _environment(self) -> dict[str, str]:
+        folder = str(self._directory)
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "RABBITMQ_NODENAME": f"faults{self._port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(self._own_port),
+            "RABBITMQ_MNESIA_BASE": folder,
+            "RABBITMQ_LOG_BASE": folder,
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+        }
+
+    @contextmanager
+    def hinted(self) -> Iterator[None]:
+        """Let this process's hints go here meanwhile."""
+        before = app.conf.broker_write_url
+        _hint_at(self.url)
+        try:
+            yield
+        finally:
+            _hint_at(before)
+
+    def cut(self) -> None:
+        """Close every connection."""
+        self._control("close_all_connections", "cut by a row")
+
+    def connections(self) -> int:
+        told = ("-q", "list_connections", "pid", "--no-table-headers")
+        return len(self._control(*told).split())
+
+    def _control(self, *told: str) -> str:
+        beside = Path(self._program).with_name("rabbitmqctl")
+        answer = subprocess.run(
+            [str(beside), *told],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return answer.stdout
 
     def _answers(self) -> bool:
         try:
@@ -88,3 +123,9 @@ class Rabbit:
             self._process.wait()
             # The shell is gone at once, the server a moment later.
             wait_until(lambda: not self._answers(), "RabbitMQ is gone", seconds=30)
+
+
+def _hint_at(url: str) -> None:
+    app.conf["broker_write_url"] = url
+    hints._broker.cache_clear()
+    hints._Quiet.until = 0.0

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import redis
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from faults.matrix import Figures, row
 from faults.processes import check
+from faults.rabbit import Rabbit
 from faults.rig import Rig, totals
 from faults.rows.crashes import is_over
 from qa_webhook.servers import Valkey
@@ -25,11 +27,26 @@ def ask(server: Valkey) -> redis.Redis:
 @row("A7", "the broker is down when a journey is published")
 def down_at_launch(rig: Rig) -> Figures:
     broker = rig.valkey
+    return launched_without(rig, stop=broker.stop, start=broker.start)
+
+
+@row("A7r", "RabbitMQ is down when a journey is published")
+def rabbit_down_at_launch(rig: Rig) -> Figures:
+    broker = rig.enter(Rabbit(rig.directory / "rabbit"))
+    rig.celery(CELERY_BROKER_URL=broker.url)
+    rig.wait(broker.connections, "the worker listens", every=0.5)
+    with broker.hinted():
+        return launched_without(rig, stop=broker.kill, start=broker.start)
+
+
+def launched_without(
+    rig: Rig, *, stop: Callable[[], object], start: Callable[[], object]
+) -> Figures:
     scene = rig.crowd("ok", people=3_000)
     journey = scene.journey()
     rig.planner()
     rig.sender()
-    broker.stop()
+    stop()
     try:
         started = time.monotonic()
         run = publish(scene, journey, timezone.now())
@@ -37,7 +54,7 @@ def down_at_launch(rig: Rig) -> Figures:
         check(click < 5, f"the click is answered, after {click:.1f} s")
         rig.wait_for_requests(500)
     finally:
-        broker.start()
+        start()
     rig.wait(lambda: is_over(run), "the run ends")
     check(totals() == {"delivered": 3_000}, f"everybody is delivered: {totals()}")
     return {"people": 3_000, "click in s": round(click, 2)}
@@ -101,6 +118,21 @@ def cut_off(rig: Rig) -> Figures:
     with ask(broker) as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     rig.wait(listens, "it listens again")
+    return sent_by_hints(rig)
+
+
+@row("A10r", "every connection to RabbitMQ is cut")
+def rabbit_cut_off(rig: Rig) -> Figures:
+    broker = rig.enter(Rabbit(rig.directory / "rabbit"))
+    rig.celery(CELERY_BROKER_URL=broker.url)
+    rig.wait(broker.connections, "the worker listens", every=0.5)
+    broker.cut()
+    rig.wait(broker.connections, "it listens again", every=0.5)
+    with broker.hinted():
+        return sent_by_hints(rig)
+
+
+def sent_by_hints(rig: Rig) -> Figures:
     # No sender runs: only a hint makes the worker send.
     scene = rig.scene("ok", people=100)
     scene.submit()

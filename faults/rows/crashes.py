@@ -8,18 +8,21 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
+import psycopg2
 from django.db import connection
 from django.utils import timezone
 
 from faults.matrix import Figures, row
-from faults.processes import ROOT, NotRunError, check, python, wait_until
+from faults.processes import ROOT, NotRunError, check, free_port, python, wait_until
 from faults.proxy import Proxy
 from faults.rig import FLUSH_PEOPLE, LEASE_SECONDS, Rig, totals
 from identity.models import Profile
 from journeys.choices import RunState
 from journeys.models import Run
-from qa_webhook import local
+from qa_webhook import local, scratch
 from tests.journeys.test_runner import plans_of, publish
 from webhooks.models import Attempt, Chunk, Delivery, Message
 
@@ -191,6 +194,65 @@ def postgres_half_open(rig: Rig) -> Figures:
         check(claims == 1, f"no lease of live work ended; claimed {claims} times")
     check(scene.counts().delivered == 1_500, "everybody is delivered")
     return {"people": 1_500, "connections": proxy.accepted}
+
+
+@row("A13", "another program takes every connection to PostgreSQL")
+def exhausted(rig: Rig) -> Figures:
+    scene = rig.crowd("slow/0.05", people=1_500, concurrency=32)
+    port = free_port()
+    processes = [rig.sender(), rig.planner(), rig.web(port)]
+    first = publish(scene, scene.journey(), timezone.now())
+    rig.wait_for_requests(300)
+    # Who is frozen, loses its connections, and thaws when there are none left.
+    for process in processes:
+        process.signal(signal.SIGSTOP)
+    taken = take_every_connection(rig)
+    for process in processes:
+        process.signal(signal.SIGCONT)
+    late = rig.sender()
+    time.sleep(10)
+    quiet = rig.ledger.count()
+    check(answer(port, "/health/live") == 200, "the web server lives")
+    check(answer(port, "/health/ready") == 503, "and says that it is not ready")
+    check(answer(port, "/health/deep") == 503, "an alarm sees it too")
+    check(rig.ledger.count() == quiet, "without a connection nothing new is opened")
+    for each in taken:
+        each.close()
+    rig.wait(lambda: answer(port, "/health/ready") == 200, "the web server is ready again")
+    rig.wait(lambda: is_over(first), "the run ends")
+    check(all(each.is_alive for each in [*processes, late]), "everyone waited, and lives")
+    check(totals() == {"delivered": 1_500}, f"everybody is delivered: {totals()}")
+    rig.allowed.doubled = 32 + FLUSH_PEOPLE
+    return {"people": 1_500, "connections taken": len(taken)}
+
+
+def take_every_connection(rig: Rig) -> list[Any]:
+    url = rig.environment()["DATABASE_URL"]
+    taken: list[Any] = []
+    with scratch.owner_session() as cursor:
+        for _ in range(2):
+            with suppress(psycopg2.OperationalError):
+                while True:
+                    taken.append(psycopg2.connect(url))
+            ours = [
+                connection.connection.info.backend_pid,
+                *(each.info.backend_pid for each in taken),
+            ]
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = %s AND pid <> ALL(%s)",
+                [rig.name, ours],
+            )
+            time.sleep(0.5)
+    return taken
+
+
+def answer(port: int, path: str) -> int:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as found:
+            return int(found.status)
+    except HTTPError as error:
+        return error.code
 
 
 @row("A14", "two planners, then none, then two again")
