@@ -92,6 +92,13 @@ class TestSendForm(forms.Form):
     def variable_fields(self) -> list[Any]:
         return [self[field] for field, _parameter, _name in self._slots()]
 
+    @property
+    def takes_event(self) -> bool:
+        """Tell whether a variable is filled from the event that lets people in."""
+        return any(
+            each.source == "event" for all_ in self.chosen.variables.values() for each in all_
+        )
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         for problem in value_problems(self.chosen, self.revision, self.context.sources):

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from journeys.forms.panels import put
 from journeys.forms.test_sends import TestSendForm
 from journeys.forms.webhook import carried
 from journeys.models import Journey
+from journeys.previews import Sample
 from journeys.views.access import get_journey, get_step, may
 from journeys.views.panels import load
 from webhooks import grants, test_sends
@@ -42,7 +43,10 @@ def test(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     loaded = load(request, journey, step)
     _require_webhook(request, loaded, step)
     form = TestSendForm(step=step, context=loaded, token=secrets.token_urlsafe(16))
-    return _show(request, journey, form)
+    event = _event(form)
+    if event:
+        form.initial.update(form.values_of({}, event.attributes))
+    return _show(request, journey, form, event=event)
 
 
 @require_POST
@@ -99,12 +103,18 @@ def test_values(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     id_type = form.id_types.get(whole(request.POST.get("id_type")) or 0)
     typed = request.POST.get("typed_id", "").strip()
     found = people.find(request.workspace, value=typed, id_type=id_type) if typed else []
+    qaids = [each.pk for each in found]
+    event = _event(form, of=qaids) if found else None
     if found:
-        samples = previews.samples(loaded, in_clear=False) if _is_event(loaded) else []
-        attributes = samples[0].attributes if samples else {}
         tags = _shown_tags(request, loaded, found[0].tags)
-        form.data = put(form.data, form.values_of(tags, attributes))
-    shown = {"form": form, "typed": typed, "is_found": bool(found)}
+        form.data = put(form.data, form.values_of(tags, event.attributes if event else {}))
+    shown = {
+        "form": form,
+        "typed": typed,
+        "is_found": bool(found),
+        "event": event,
+        "is_own_event": event is not None and event.qaid in qaids,
+    }
     return render(request, "journeys/_test_values.html", shown)
 
 
@@ -120,8 +130,13 @@ def _shown_tags(
     }
 
 
-def _is_event(loaded: Context) -> bool:
-    return bool(loaded.document.start and loaded.document.start.component == "event")
+def _event(form: TestSendForm, *, of: Sequence[int] = ()) -> Sample | None:
+    """Return the latest event that matches, of these people if it may be, if its values go out."""
+    start = form.context.document.start
+    if not (start and start.component == "event" and form.takes_event):
+        return None
+    found = previews.samples(form.context, in_clear=False)
+    return next((each for each in found if each.qaid in of), next(iter(found), None))
 
 
 def _posted(request: WorkspaceRequest, kept: Step) -> Step:
@@ -151,6 +166,7 @@ def _show(
     *,
     status: int = 200,
     verdict: Any = None,
+    event: Sample | None = None,
 ) -> HttpResponse:
     webhook = form.context.webhooks[form.chosen.webhook or 0]
     earlier = [
@@ -167,5 +183,6 @@ def _show(
         "webhook": webhook,
         "management_test": test_sends.accepted_in_management(webhook),
         "last_test": verdict.test if verdict else None,
+        "event": event,
     }
     return render(request, "journeys/_test.html", shown, status=status)

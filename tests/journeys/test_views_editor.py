@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ from django.utils import formats, timezone
 from identity.models import Identifier, Profile
 from journeys import publishing, runner
 from journeys.choices import RunState
+from journeys.components.event import Condition
 from journeys.components.webhook import WebhookConfig
 from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
 from tests.factories import make_member
-from tests.identity.factories import make_audience
-from tests.journeys.factories import NICKNAME, NOW, Scene, grant, make_purchase, make_scene
+from tests.identity.factories import make_audience, make_event
+from tests.journeys.factories import NICKNAME, NOW, SHOP, Scene, grant, make_purchase, make_scene
 from tests.webhooks.factories import make_choice_list, make_webhook
 from webhooks.models import MemberGrant, TestSend
 from webhooks.receiver import Receiver, Reply
@@ -743,6 +745,37 @@ def test_a_sensitive_tag_fills_in_for_who_may_see_people_alone(
     (field,) = response.context["form"].variable_fields
     assert response.context["is_found"]
     assert (field.value() or "") == value
+
+
+def test_a_test_of_an_event_start_begins_with_the_latest_event_that_matches(scene: Scene) -> None:
+    purchase = make_purchase(scene)
+    mine, theirs = scene.people[:2]
+    for person, hours, shop, amount in (
+        (mine, 2, "Berlin", 60),
+        (theirs, 1, "Rome", 70),
+        (mine, 0, "Oslo", 1),
+    ):
+        at, attributes = timezone.now() - timedelta(hours=hours), {"shop": shop, "amount": amount}
+        make_event(person, purchase, event_id=shop, occurred_at=at, attributes=attributes)
+    config = scene.config(values={"content": "At ${shop}"}, variables={"content": (SHOP,)})
+    at_least = Condition("amount", "at_least", 50)
+    journey = scene.event_journey(purchase, steps=[config], conditions=(at_least,))
+    member, key = client_of(scene.member), step_of(journey)
+
+    def told(name: str, **typed: str) -> tuple[str, str]:
+        panel = posted(scene, journey, **{CONTENT: "At ${shop}"})
+        shown = member.post(url(journey, name, key), panel | typed)
+        (field,) = shown.context["form"].variable_fields
+        return field.value(), shown.content.decode()
+
+    scene.person("13800000009")
+    value, shown = told("test")
+    assert (value, "The values of the latest event that matches" in shown) == ("Rome", True)
+    carried = {"panel": json.dumps(journey.draft["steps"][0]), "id_type": str(scene.mobile.pk)}
+    value, shown = told("test_values", **carried, typed_id="13800000001")
+    assert (value, "another person reported" in shown) == ("Berlin", False)
+    value, shown = told("test_values", **carried, typed_id="13800000009")
+    assert (value, "another person reported" in shown) == ("Rome", True)
 
 
 def test_who_tests_later_reads_nothing_of_what_was_sent_before(scene: Scene) -> None:
