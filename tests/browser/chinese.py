@@ -1,4 +1,4 @@
-"""Which English words are left on a page that ought to be Chinese."""
+"""Which English words and spaces are left on a page that ought to be Chinese."""
 
 import re
 from typing import Final
@@ -43,6 +43,17 @@ READ: Final = """
   return found;
 }
 """
+
+
+# Wide punctuation has its own room; a dot between two things stands apart from both.
+_ROOM: Final = re.compile(
+    r".{0,12}[，。：；！？、（）] (?!·)\S.{0,12}|.{0,12}[^\s·] [，。：；！？、（）]"
+)
+
+
+def spaces(page: Page) -> set[str]:
+    """Return where a space stands beside wide punctuation."""
+    return set(_ROOM.findall(page.evaluate("() => document.body.innerText")))
 
 
 def foreign_words(page: Page, *, names: frozenset[str] = frozenset()) -> set[str]:

@@ -19,7 +19,7 @@ from django.urls import NoReverseMatch, reverse
 from playwright.sync_api import Browser, ConsoleMessage, Page
 from playwright.sync_api import TimeoutError as TookTooLong
 
-from tests.browser.chinese import foreign_words
+from tests.browser.chinese import foreign_words, spaces
 from tests.browser.pages import ASKS, PARTLY_ENGLISH, Row, Step, key_of
 from tests.browser.shop import CODES, Shop
 from tests.factories import PASSWORD, make_user
@@ -234,6 +234,7 @@ class Walk:
         found: set[str] = set()
         if self.shop.language == Language.CHINESE and not PARTLY_ENGLISH.fullmatch(row.title):
             found |= {f"English: {word}" for word in foreign_words(page, names=CODES)}
+            found |= {f"space: {where}" for where in spaces(page)}
         # What cannot be reached on purpose is written down too.
         found |= {each for each in self._said if not (row.network and UNREACHED.search(each))}
         for look in self.looks[self.shop.language]:
