@@ -2,9 +2,57 @@
 
 import time
 
+from django.db.models import Sum
+from django.utils import timezone
+
 from faults.matrix import Figures, row
-from faults.processes import check
-from faults.rig import Rig
+from faults.processes import check, resident_mb
+from faults.rig import Rig, totals
+from faults.rows.crashes import is_over
+from tests.journeys.test_runner import publish
+from webhooks import control
+from webhooks.models import Chunk, Message, Plan
+
+PEOPLE = 60_000
+
+
+@row("C1", "many people: the memory of nobody follows their number")
+def many(rig: Rig) -> Figures:
+    people = PEOPLE * rig.scale
+    scene = rig.crowd("slow/0.02", people=people, concurrency=256, timeout_seconds=10)
+    # The machine is shared: a lease of seconds would end by itself.
+    processes = [rig.planner(), *(rig.sender(lease_seconds=30.0) for _ in range(2))]
+    run = publish(scene, scene.journey(), timezone.now())
+    started = time.monotonic()
+
+    def planned() -> int:
+        return Chunk.objects.aggregate(people=Sum("size"))["people"] or 0
+
+    # Beyond that the planner waits for the senders, as it should.
+    first = min(people, 40_000)
+    rig.wait(lambda: planned() >= first, "many are planned", seconds=300)
+    planning = first / (time.monotonic() - started)
+    rig.wait_for_requests(people // 10)
+    before = [resident_mb(each.pid) for each in processes]
+    rig.wait(lambda: rig.ledger.count() >= people * 0.95, "nearly all", seconds=1_800, every=0.5)
+    after = [resident_mb(each.pid) for each in processes]
+    rig.wait(lambda: is_over(run), "the run ends", every=0.5)
+    check(totals() == {"delivered": people}, f"everybody is delivered: {totals()}")
+    check(rig.ledger.count() == people, "and was sent to once")
+    grown = max(late / early for early, late in zip(before, after, strict=True))
+    check(grown < 1.1, f"nobody's memory grows by a tenth; one's is {grown:.2f} times as large")
+    times = [line["at"] for line in rig.ledger.lines()]
+    # What a quiet machine does is in "Measured"; these are for one that others work on.
+    sending = people / (max(times) - min(times))
+    check(planning > 2_000, f"{planning:.0f} are planned a second")
+    check(sending > 300, f"{sending:.0f} are sent to a second")
+    return {
+        "people": people,
+        "planned a second": round(planning),
+        "sent a second": round(sending),
+        "memory, times": round(grown, 2),
+        "MB at most": round(max(after)),
+    }
 
 
 @row("C2", "a neighbour whose receiver hangs")
@@ -33,13 +81,7 @@ def noisy_neighbour(rig: Rig) -> Figures:
 
 def hang_up(rig: Rig) -> None:
     """End what would hang for long, so that the row can be judged."""
-    from webhooks import control
-    from webhooks.models import Plan
-
     control.cancel_plans(list(Plan.objects.values_list("pk", flat=True)))
-    from faults.rig import totals
-    from webhooks.models import Chunk, Message
-
     rig.wait(
         lambda: not Message.objects.exists() and not Chunk.objects.filter(queued__gt=0).exists(),
         f"whoever waited is cancelled: {totals()}",

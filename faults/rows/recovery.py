@@ -1,7 +1,10 @@
 """Groups B and C: receivers that fail for long and come back, and queues that must not grow."""
 
 import time
+from datetime import timedelta
 from urllib.parse import urlsplit
+
+from django.utils import timezone
 
 from faults.matrix import Figures, row, tests
 from faults.processes import check
@@ -9,7 +12,7 @@ from faults.rig import Rig, totals
 from faults.rows.load import hang_up
 from tests.webhooks.scene import Scene
 from webhooks import breaker
-from webhooks.models import WebhookControl
+from webhooks.models import Message, Plan, WebhookControl
 from workspaces.models import Notice
 
 # Seconds in place of minutes.
@@ -87,6 +90,26 @@ def storm(rig: Rig) -> Figures:
     mean = len(after) / (after[-1]["at"] - after[0]["at"])
     check(mean > 25, f"the rate is used, not {mean:.1f} a second")
     return {"people": 1_000, "refused": round(refused, 3), "mean a second": round(mean, 1)}
+
+
+@row("B13", "more people than can be reached until the step's last moment")
+def too_late(rig: Rig) -> Figures:
+    slow = rig.scene("slow/0.2", people=1_000, submit=100, concurrency=8)
+    failing = rig.scene("status/503", people=50, submit=50)
+    old = rig.scene("status/503", people=50, submit=50)
+    ends = timezone.now() + timedelta(seconds=15)
+    Plan.objects.filter(pk__in=[slow.plan.pk, failing.plan.pk]).update(send_until=ends)
+    rig.sender(schedule=[4.0] * 30)
+    rig.wait(lambda: Message.objects.filter(plan=old.plan).count() == 50, "they wait for a try")
+    Message.objects.filter(plan=old.plan).update(expires_at=timezone.now())
+    rig.wait_until_done(slow, failing, old)
+    counts = slow.counts()
+    check(counts.delivered + counts.expired == 1_000, f"in time or expired: {totals()}")
+    check(counts.delivered and counts.expired > 100, f"and some of both: {totals()}")
+    check(failing.counts().expired == old.counts().expired == 50, "who waited for a try expires")
+    late = max(line["at"] for line in rig.ledger.lines()) - ends.timestamp()
+    check(late < 0.5, f"nothing is sent after the last moment; {late:.1f} s after")
+    return {"people": 1_100, "in time": counts.delivered, "expired": 100 + counts.expired}
 
 
 _RUNNER = "tests/journeys/test_runner.py"

@@ -15,6 +15,7 @@ from threading import Barrier
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
 
@@ -27,7 +28,7 @@ from tests.journeys.test_runner import publish
 from tests.webhooks.scene import Scene
 from tests.webhooks.test_answers import STATUSES
 from tests.webhooks.test_transport import certificate
-from webhooks import control, keys, redelivery
+from webhooks import control, keys, redelivery, registering
 from webhooks.answers import Action
 from webhooks.choices import Guarantee, SecretKind
 from webhooks.models import Delivery, Message, Plan, WebhookControl, WebhookSecret
@@ -272,7 +273,7 @@ def order_of_steps(rig: Rig) -> Figures:
     return {"people": len(people), "steps": 3}
 
 
-@row("B11", "pause, edit and cancel in full flight")
+@row("B11", "pause, edit, delete, disable and cancel in full flight")
 def stop_in_flight(rig: Rig) -> Figures:
     scene = rig.scene("slow/0.1", people=3_000, submit=500, concurrency=16)
     rig.sender()
@@ -291,6 +292,16 @@ def stop_in_flight(rig: Rig) -> Figures:
     last = max(line["at"] for line in rig.ledger.lines(former))
     first = min(line["at"] for line in rig.ledger.lines(path))
     check(last - first < 5, f"the former URL is not called any more after {last - first:.1f} s")
+    try:
+        registering.delete(webhook=scene.webhook, actor=scene.member)
+    except ValidationError:
+        pass  # Whoever has sent keeps its record; it can be disabled.
+    else:
+        check(False, "a webhook that people wait for is not deleted")
+    control.disable(webhook=scene.webhook, actor=scene.member, now=timezone.now())
+    disabled_after = stands_still(rig)
+    control.resume(webhook=scene.webhook, actor=scene.member, now=timezone.now())
+    rig.wait_for_requests(100)
     control.cancel_plans([scene.plan.pk])
     cancelled_after = stands_still(rig)
     rig.wait_until_done(scene)
@@ -300,6 +311,7 @@ def stop_in_flight(rig: Rig) -> Figures:
     return {
         "people": 3_000,
         "paused within s": round(still_after, 1),
+        "disabled within s": round(disabled_after, 1),
         "cancelled within s": round(cancelled_after, 1),
         "cancelled": counts.cancelled,
     }
