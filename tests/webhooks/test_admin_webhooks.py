@@ -687,6 +687,49 @@ def test_the_list_costs_the_same_for_many_webhooks_and_leads_to_a_test_of_each(
     count_for(12)
 
 
+def test_a_row_says_state_host_last_test_journeys_and_who(
+    console: Client, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace, name="CRM coupons", url="https://crm.example:8443/x")
+    make_use(webhook, journey_name="Welcome")
+    webhook.control.state, webhook.control.reason = WebhookState.DISABLED, "duplicate"
+    webhook.control.save()
+
+    page = console.get("/admin/webhooks/webhook/").content.decode()
+
+    row = re.sub(r"<[^>]*>", " ", page[page.index("<tbody>") : page.index("</tbody>")])
+    assert " ".join(row.split()) == (
+        "CRM coupons Disabled It is a copy that nobody has enabled yet. crm.example:8443 "
+        "Never · Test send Welcome Administrators only"
+    )
+
+
+def test_the_form_has_five_groups_and_folds_the_last_two_behind_a_sentence(
+    console: Client, workspace: Workspace
+) -> None:
+    page = console.get(ADD).content.decode()
+
+    groups = re.findall(r'<h2 id="group-\d">(.*?)</h2>', page)
+    assert groups == [
+        "Where to call",
+        "Who is addressed",
+        "Parameters",
+        "Delivery",
+        "Receipts",
+    ]
+    folded = re.findall(r"<details>\s*<summary>(.*?)</summary>", page, re.DOTALL)
+    said = [" ".join(re.sub(r"<[^>]*>", " ", each).split()) for each in folded]
+    assert said[-2:] == [
+        (
+            "Delivery One person a request, up to 50 requests open, 10 s each, at least once, "
+            "given up after 24 h. Change"
+        ),
+        "Receipts Not collected. Change",
+    ]
+    assert re.search(r'<input type="checkbox" name="id_types"', page)
+    assert "Save and test" in page
+
+
 def test_the_list_is_filtered_by_state_and_test(console: Client, workspace: Workspace) -> None:
     shown = make_webhook(workspace, name="Shown")
     make_webhook(workspace, name="Hidden")
