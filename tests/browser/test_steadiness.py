@@ -115,12 +115,14 @@ def test_long_words_break_no_page(
 # -- Parts that arrive later -----------------------------------------------------------------------
 
 WATCH: Final = """
-window.shifted = 0;
-new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) {
-    if (!entry.hadRecentInput) window.shifted += entry.value;
-  }
-}).observe({ type: "layout-shift", buffered: true });
+if (window.shifted === undefined) {  // The page is asked to do this again before each address.
+  window.shifted = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      if (!entry.hadRecentInput) window.shifted += entry.value;
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+}
 """
 SHIFT: Final = 0.02
 STEADY: Final = (
