@@ -24,7 +24,7 @@ from webhooks.receiver import Receiver
 from webhooks.receiver.server import Options
 from workspaces import api_keys, member_groups, members
 from workspaces.choices import Language, Preset, Scope
-from workspaces.models import User
+from workspaces.models import Heartbeat, User
 
 CROWD: Final = 23_570
 RULES: Final = {
@@ -136,6 +136,13 @@ def make_shop(receiver: Receiver, language: str) -> Shop:
     _name_everything(shop)
     _make_records(shop)
     _make_journeys(shop)
+    Heartbeat.objects.create(
+        role="sender",
+        host="shop",
+        pid=1,
+        started_at=timezone.now(),
+        seen_at=timezone.now() + timedelta(hours=1),  # Longer than anybody looks.
+    )
     administrator.set_password(PASSWORD)
     administrator.save()
     User.objects.update(language=language)
