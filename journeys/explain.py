@@ -125,6 +125,8 @@ class _Explaining:
             self._tell_events(run)
         if not places:
             return self._done(self._outside(run), run)
+        if not run.is_event:
+            self._add("audience", _("In the audience when it was counted."), run.started_at)
         last: tuple[str, bool] = ("", False)
         for place in places[-EVENTS_SHOWN:]:
             last = self._tell_place(run, place)

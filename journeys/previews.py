@@ -221,6 +221,12 @@ def samples(context: Context, *, in_clear: bool, size: int = SAMPLES) -> list[Sa
     ]
 
 
+def is_recent(context: Context) -> bool:
+    """Tell whether people are those who reported the start's event in the last 30 days."""
+    start = context.document.start
+    return start is not None and components.start_of(start).is_recent
+
+
 def people_of(context: Context) -> PeopleQuery | None:
     """Return whom coverage and fill rates look at; None while the start is not chosen."""
     start = context.document.start

@@ -180,6 +180,10 @@ class WebhookForm(PanelForm):
         return self.coverage.people - self.coverage.covered.get(self.chosen.id_type or 0, 0)
 
     @property
+    def is_recent(self) -> bool:
+        return previews.is_recent(self.context)
+
+    @property
     def is_nobody_covered(self) -> bool:
         covered = self.coverage.covered
         return bool(self.coverage.people and covered and not any(covered.values()))

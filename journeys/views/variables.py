@@ -39,7 +39,7 @@ def variable(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
         rates=_rates(request, loaded),
         opened=opened_with(request.POST, box=box, sources=loaded.sources),
     )
-    return _show(request, journey, key, form)
+    return _show(request, journey, key, form, loaded)
 
 
 @require_POST
@@ -66,7 +66,7 @@ def variable_insert(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespon
         return trigger_client_event(response, "variable-insert", inserts, after="swap")
     if not form.is_valid():
         form.rates = _rates(request, loaded)
-        return _show(request, journey, key, form, status=422)
+        return _show(request, journey, key, form, loaded, status=422)
     response = _panel_parts(request, journey, key, loaded, form.with_variable())
     token = "${" + form.variable.name + "}"
     if edited:
@@ -106,9 +106,21 @@ def _rates(request: WorkspaceRequest, loaded: Context) -> Rates:
 
 
 def _show(
-    request: WorkspaceRequest, journey: Journey, key: UUID, form: VariableForm, *, status: int = 200
+    request: WorkspaceRequest,
+    journey: Journey,
+    key: UUID,
+    form: VariableForm,
+    loaded: Context,
+    *,
+    status: int = 200,
 ) -> HttpResponse:
-    shown = {"journey": journey, "key": key, "form": form, **_example(form)}
+    shown = {
+        "journey": journey,
+        "key": key,
+        "form": form,
+        "is_recent": previews.is_recent(loaded),
+        **_example(form),
+    }
     return render(request, "journeys/_variable.html", shown, status=status)
 
 

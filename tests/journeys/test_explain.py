@@ -69,7 +69,9 @@ def test_whoever_waits_is_told_for_what() -> None:
     scene = make_scene()
     journey = scene.journey()
     start(scene, journey)
-    assert tell(journey, scene.people[0]).verdict == "Waiting: it will be sent soon."
+    told = tell(journey, scene.people[0])
+    assert told.verdict == "Waiting: it will be sent soon."
+    assert "In the audience when it was counted." in [fact.sentence for fact in told.facts]
 
     breaker = WebhookControl.objects.filter(webhook=scene.webhook)
     breaker.update(breaker=BreakerState.OPEN, breaker_until=timezone.now())

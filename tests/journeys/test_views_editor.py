@@ -114,6 +114,29 @@ def test_an_audience_that_no_id_type_reaches_is_told_which_it_lacks(scene: Scene
     assert "No one in this audience has" not in page
 
 
+def test_an_event_start_says_whose_numbers_these_are(scene: Scene) -> None:
+    purchase = make_purchase(scene)
+    journey = scene.event_journey(purchase, steps=[scene.config()])
+    for person in scene.people[1:]:  # The last has no mobile number.
+        make_event(person, purchase, event_id=str(person.pk), occurred_at=timezone.now())
+    member, key = client_of(scene.member), step_of(journey)
+
+    panel = member.get(url(journey, "panel", key)).content.decode()
+    assert "reported this event in the last 30 days. 1 of them would be skipped" in panel
+    dialog_shown = member.post(
+        url(journey, "variable", key), posted(scene, journey, insert="content")
+    ).content.decode()
+    assert "reported this event in the last 30 days, and their events." in dialog_shown
+    drawn = member.post(url(journey, "preview", key), posted(scene, journey)).content.decode()
+    assert ", with the event of " in drawn
+
+    Identifier.objects.filter(profile__in=scene.people).delete()
+    cache.clear()
+    panel = member.get(url(journey, "panel", key)).content.decode()
+    assert "No one who reported this event in the last 30 days has MOBILE or EMAIL." in panel
+    assert "No one in this audience" not in panel
+
+
 def test_each_parameter_is_asked_in_a_field_of_its_type_and_a_constant_in_none(
     scene: Scene,
 ) -> None:
