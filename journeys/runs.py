@@ -283,7 +283,7 @@ def progress_of(run: Run, *, now: datetime) -> Progress:
     """Return how far a run is, from its chunks alone: as many queries for a million people."""
     of_run = stages.of(run.pk)
     counts = progress.counts([stage.plan_id for stage in of_run])
-    plans = Plan.objects.select_related("webhook__control").in_bulk(list(counts))
+    plans = Plan.objects.select_related("webhook__control", "revision").in_bulk(list(counts))
     document = Document.from_json(run.version.document)
     steps = [
         StepProgress(step, plans[stage.plan_id], counts[stage.plan_id])

@@ -180,6 +180,7 @@ def _filled(run: Run, step: StepProgress) -> list[Filled]:
         for parameter in step.plan.definition["parameters"]
         for variable in parameter.get("variables") or ()
     }
+    labels = {each["name"]: each["label"] for each in step.plan.revision.parameters}
     found = []
     for counts, kind in ((step.defaulted, "default"), (step.blanked, "blank")):
         for key, count in counts.items():
@@ -187,5 +188,7 @@ def _filled(run: Run, step: StepProgress) -> list[Filled]:
             default = defaults.get((parameter, variable), "") if kind == "default" else ""
             token = "${" + variable + "}"
             url = filters.address(run, step=step.step.key, tally=f"{kind}:{key}")
-            found.append(Filled(url, token, parameter, _name(step), default, count))
+            found.append(
+                Filled(url, token, labels.get(parameter, parameter), _name(step), default, count)
+            )
     return found

@@ -20,6 +20,7 @@ from journeys.models import Journey, Run
 from tests.factories import make_administrator, make_member, make_workspace
 from tests.identity.factories import make_data_source, make_identifier, make_profile
 from tests.journeys.factories import Scene, make_purchase, make_scene
+from webhooks import registering
 from webhooks.models import Chunk, MemberGrant, Plan
 from workspaces.points import Point
 
@@ -222,6 +223,8 @@ def test_who_may_edit_and_not_publish_sees_no_review(client: Client, scene: Scen
 
 
 def test_the_run_says_why_people_were_skipped(member: Client, scene: Scene) -> None:
+    scene.webhook.parameters.filter(name="content").update(display_name="Greeting")
+    registering.settle(webhook=scene.webhook, actor=None, now=timezone.now())
     run = publish(scene)
     runner.sweep(now=timezone.now())
     plan = Plan.objects.get(run_id=run.pk)
@@ -234,6 +237,9 @@ def test_the_run_says_why_people_were_skipped(member: Client, scene: Scene) -> N
     assert "No MOBILE known in any data source." in shown
     assert "The other system refused the request." in shown
     assert "“Member”" in shown
+    # The parameter as marketers know it, not by its name in the request.
+    assert "Greeting" in shown
+    assert ">content<" not in shown
 
 
 def test_the_numbers_come_alone_and_end_when_the_run_does(member: Client, scene: Scene) -> None:
