@@ -853,7 +853,7 @@ def test_the_last_tests_are_kept_and_tell_whether_the_step_changed_since(setting
         receiver.script("/crm", Reply(500), Reply(200))
         for _number in range(2):
             form = client.post(url(journey, "test", step), typed).context["form"]
-            client.post(
+            sent = client.post(
                 url(journey, "test_send", step),
                 {
                     "panel": form["panel"].value(),
@@ -862,6 +862,7 @@ def test_the_last_tests_are_kept_and_tell_whether_the_step_changed_since(setting
                     "typed_id": "13800000001",
                 },
             )
+            assert "The values that are sent; change them as you like." in sent.content.decode()
 
     def told() -> tuple[list[str], str]:
         journey.refresh_from_db()
