@@ -138,7 +138,7 @@ def test_who_has_two_workspaces_sees_and_filters_them() -> None:
 
 def _workspaces(text: str) -> set[str]:
     """Read what stands in the column of workspaces."""
-    return set(re.findall(r'<td class="field-workspace"[^>]*>([^<]*)', text))
+    return set(re.findall(r'<td[^>]* class="field-workspace"[^>]*>([^<]*)', text))
 
 
 # -- Members
