@@ -87,6 +87,10 @@ class _Chunk(NamedTuple):
     due_at: datetime
 
 
+# Chunks of one plan and day, each with the places of those who may be wanted.
+_Some = list[tuple[_Chunk, list[int]]]
+
+
 # The newest run first. Only rows whose counters say that there is somebody are opened.
 _CHUNKS: Final = """
 SELECT plan_id, number, day, qaids,
@@ -110,15 +114,16 @@ def page(wanted: Wanted, *, after: Place | None = None, limit: int = PAGE) -> Pa
     until = time.monotonic() + SECONDS_AT_MOST
     while opened < CHUNKS_AT_MOST:
         chunks = reader.chunks(place, limit_of_chunks)
-        for chunk in chunks:
-            is_same = (chunk.plan_id, chunk.number) == (place.plan_id, place.number)
-            for person in reader.people(chunk, place.position + 1 if is_same else 0):
+        for some in reader.together(chunks, place):
+            for person in reader.people(some):
                 if len(found.people) == limit:
                     found.following = found.people[-1].place
                     return found
                 found.people.append(person)
-            if not is_same and time.monotonic() > until:
-                found.following = Place(chunk.plan_id, chunk.number, len(chunk.qaids))
+            last = some[-1][0]
+            is_further = (last.plan_id, last.number) != (place.plan_id, place.number)
+            if is_further and time.monotonic() > until:
+                found.following = Place(last.plan_id, last.number, len(last.qaids))
                 return found
         if len(chunks) < limit_of_chunks:
             return found
@@ -151,6 +156,7 @@ class _Reader:
         self._state = wanted.state or (
             DeliveryState(counted_as) if counted_as in DeliveryState else None
         )
+        self._bytes = {int(byte) for byte, state in _STATES.items() if state == self._state}
 
     def chunks(self, place: Place, limit: int) -> list[_Chunk]:
         wanted = self._wanted
@@ -165,36 +171,57 @@ class _Reader:
         }
         with connection.cursor() as cursor:
             cursor.execute(_CHUNKS.format(counted=counted), values)
-            return [_Chunk(*row) for row in cursor.fetchall()]
+            found = [_Chunk(*row) for row in cursor.fetchall()]
+        return [chunk._replace(states=bytes(chunk.states)) for chunk in found]
 
-    def people(self, chunk: _Chunk, begins: int) -> Iterator[Person]:
-        wanted = self._wanted
-        states = [_STATES[StateByte(byte & _BITS)] for byte in bytes(chunk.states)]
-        positions = [
+    def together(self, chunks: Sequence[_Chunk], place: Place) -> Iterator[_Some]:
+        """Yield the chunks with whom they have, some at a time: their rows are one query."""
+        some: _Some = []
+        for chunk in chunks:
+            if some and (chunk.plan_id, chunk.day) != (some[0][0].plan_id, some[0][0].day):
+                yield some
+                some = []
+            is_same = (chunk.plan_id, chunk.number) == (place.plan_id, place.number)
+            some.append((chunk, self._positions(chunk, place.position + 1 if is_same else 0)))
+            if sum(len(positions) for _chunk, positions in some) >= _PEOPLE_AT_ONCE:
+                yield some
+                some = []
+        if some:
+            yield some
+
+    def _positions(self, chunk: _Chunk, begins: int) -> list[int]:
+        wanted, states = self._wanted, chunk.states
+        return [
             position
             for position, qaid in enumerate(chunk.qaids)
             if position >= begins
-            and (self._state is None or states[position] == self._state)
+            and (not self._bytes or states[position] & _BITS in self._bytes)
             and (not wanted.qaids or qaid in wanted.qaids)
         ]
-        for first in range(0, len(positions), _PEOPLE_AT_ONCE):
-            yield from self._some(chunk, states, positions[first : first + _PEOPLE_AT_ONCE])
 
-    def _some(
-        self, chunk: _Chunk, states: Sequence[DeliveryState], positions: Sequence[int]
-    ) -> Iterator[Person]:
+    def people(self, some: _Some) -> Iterator[Person]:
+        """Yield those of the chunks who are wanted; a long chunk is looked up part by part."""
+        if len(some) > 1:
+            yield from self._people(some)
+            return
+        ((chunk, positions),) = some
+        for first in range(0, len(positions), _PEOPLE_AT_ONCE):
+            yield from self._people([(chunk, positions[first : first + _PEOPLE_AT_ONCE])])
+
+    def _people(self, some: _Some) -> Iterator[Person]:
         wanted = self._wanted
-        ids = self._ids(chunk, positions)
-        rows = self._rows(chunk, ids)
-        for position, delivery_id in zip(positions, ids, strict=True):
-            delivery, state = rows.get(delivery_id), states[position]
-            if wanted.tally and delivery is None and not _ended_whole(state, wanted.tally):
-                continue
-            at = delivery.updated_at if delivery else holding.due_at(chunk.due_at)
-            if (wanted.since and at < wanted.since) or (wanted.until and at >= wanted.until):
-                continue
-            place = Place(chunk.plan_id, chunk.number, position)
-            yield Person(place, chunk.qaids[position], state, at, delivery_id, delivery)
+        ids = [self._ids(chunk, positions) if positions else [] for chunk, positions in some]
+        rows = self._rows(some[0][0], [each for of_chunk in ids for each in of_chunk])
+        for (chunk, positions), of_chunk in zip(some, ids, strict=True):
+            for position, delivery_id in zip(positions, of_chunk, strict=True):
+                delivery, state = rows.get(delivery_id), _state(chunk.states[position])
+                if wanted.tally and delivery is None and not _ended_whole(state, wanted.tally):
+                    continue
+                at = delivery.updated_at if delivery else holding.due_at(chunk.due_at)
+                if (wanted.since and at < wanted.since) or (wanted.until and at >= wanted.until):
+                    continue
+                place = Place(chunk.plan_id, chunk.number, position)
+                yield Person(place, chunk.qaids[position], state, at, delivery_id, delivery)
 
     def _ids(self, chunk: _Chunk, positions: Sequence[int]) -> list[str]:
         making = self._plans.get(chunk.plan_id).delivery_ids(chunk.day)
@@ -204,6 +231,8 @@ class _Reader:
         return making.many(qaids, [chunk.events[position] for position in positions])
 
     def _rows(self, chunk: _Chunk, ids: list[str]) -> dict[str, Delivery]:
+        if not ids:
+            return {}
         found = Delivery.objects.filter(day=chunk.day, pk__in=ids).defer("texts", "answer")
         kind, _colon, rest = self._wanted.tally.partition(":")
         if kind in _FILLED:
@@ -213,6 +242,10 @@ class _Reader:
         elif kind:
             found = found.filter(state=kind, reason=rest)
         return {row.pk: row for row in found}
+
+
+def _state(byte: int) -> DeliveryState:
+    return _STATES[StateByte(byte & _BITS)]
 
 
 def _ended_whole(state: DeliveryState, tally: str) -> bool:
