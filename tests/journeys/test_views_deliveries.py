@@ -149,7 +149,7 @@ def test_a_time_is_looked_up_and_not_looked_for_chunk_by_chunk(
     (left_out,) = rows(member, scene, run=run.pk, since=before, tally="skipped:no_id")
     assert left_out.reason == "no_id"
     assert len(rows(member, scene, state="dead", webhook=scene.webhook.pk, since=before)) == 2
-    page = member.get(url(scene), {"run": run.pk, "until": before})
+    page = member.get(f"{url(scene)}?{urlencode({'run': run.pk, 'until': before})}")
     assert (page.context["rows"], page.context["following"]) == ([], "")
 
 
