@@ -85,7 +85,7 @@ def shown_row(row: Row) -> dict[str, Any]:
     """Return what ``journeys/_delivery.html`` shows of one row."""
     return {
         "row": row,
-        "label": row.state.label,
+        "label": filters.state_label(row.state),
         "tone": filters.TONES.get(row.state, ""),
         "reason": words.reason(row.reason, row.plan.definition) if row.reason else "",
     }
@@ -231,7 +231,7 @@ def _lines(rows: Iterator[Row], language: str | None, zone: tzinfo) -> Iterator[
                 row.journey,
                 row.step,
                 row.webhook,
-                row.state.label,
+                filters.state_label(row.state),
                 words.reason(row.reason, row.plan.definition) if row.reason else "",
                 row.status_code or "",
                 row.attempts,

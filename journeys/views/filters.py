@@ -53,6 +53,11 @@ TONES: Final = {
 }
 
 
+def state_label(state: DeliveryState) -> str:
+    """Return a state as the run page and its question before a stop name it."""
+    return _("Taken out") if state == DeliveryState.CANCELLED else str(state.label)
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     value: str
@@ -160,7 +165,7 @@ def shown(chosen: Filter) -> dict[str, Any]:
         "steps": _steps(chosen),
         "webhooks": _webhooks(chosen),
         "states": [
-            Option(state, label, chosen.state == state) for state, label in DeliveryState.choices
+            Option(state, state_label(state), chosen.state == state) for state in DeliveryState
         ],
         "reasons": _reasons(chosen),
     }

@@ -134,6 +134,8 @@ def test_filters_narrow_and_are_named(
     shown = member.get(url(scene), query).content.decode()
     assert f"No delivery matches: {run.journey.name} · Too late · From " in shown
     assert "Clear the filter" in shown
+    assert "Taken out" in shown
+    assert "Cancelled" not in shown
 
 
 def test_a_time_is_looked_up_and_not_looked_for_chunk_by_chunk(
