@@ -669,7 +669,7 @@ def test_the_gates_are_asked_before_another_try_too(receiver: Receiver) -> None:
 
 def test_a_lost_gate_pauses_the_plan_and_tells_the_layer_above(receiver: Receiver) -> None:
     scene = make_scene(receiver.url("/in"), people=600, concurrency=8)
-    receiver.behave("/in", Behaviour(delay=0.005))
+    receiver.behave("/in", Behaviour(delay=0.04))
     heard: list[int] = []
 
     def hear(plan_ids: list[int], chunk_ids: list[int], **_: object) -> None:
@@ -677,7 +677,7 @@ def test_a_lost_gate_pauses_the_plan_and_tells_the_layer_above(receiver: Receive
             heard.extend(plan_ids)
 
     deliveries_settled.connect(hear)
-    scene.submit(size=200)
+    scene.submit(size=200)  # A chunk takes a second, and so long is a gate taken for open.
     sender = Sender(options=OPTIONS)
     sender.start()
     while len(receiver.entries("/in")) < 20:
