@@ -7,8 +7,9 @@ import signal
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from faults.matrix import Result
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "faults.md"
+_NUMBER: Final = count(1)
 _TABLE: Final = ("<!-- table -->", "<!-- end of the table -->")
 
 
@@ -51,7 +53,7 @@ def _options() -> Namespace:
     parser.add_argument("--guards", action="store_true", help="run rows without their guard: red")
     parser.add_argument("--without", default="", metavar="GUARD", help="take this guard away")
     parser.add_argument("--scale", type=int, default=1, help="so many times the people in C1")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"renew its rows in {PAGE.name}")
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="keep logs of failures")
     parser.add_argument("--list", action="store_true", help="name the rows and their guards")
     return parser.parse_args()
@@ -84,13 +86,15 @@ def _run(options: Namespace) -> int:
             )
             results.append(result)
             print(_line(result, without), flush=True)
+            # At once: a run that is ended has shown what it saw.
+            if options.json:
+                found = {"rows": [each.to_json() for each in results]}
+                text = json.dumps(found, indent=2, default=str, ensure_ascii=False)
+                options.json.write_text(text)
+            if options.write:
+                _write(result)
     finally:
         embedded.release()
-    if options.json:
-        found = {"rows": [each.to_json() for each in results]}
-        options.json.write_text(json.dumps(found, indent=2, default=str, ensure_ascii=False))
-    if options.write:
-        _write(results)
     if options.guards:
         return int(any(each.verdict != FAILED for each in results))
     return int(any(each.verdict == FAILED for each in results))
@@ -103,10 +107,12 @@ def _is_chosen(row_id: str, only: str) -> bool:
 
 @contextmanager
 def _database() -> Iterator[None]:
-    from qa_webhook import scratch
+    from qa_webhook import embedded, scratch
     from tests import database
 
-    name = f"{database.PREFIX}{os.getpid()}_faults"
+    # The row before may have failed while a server was down, and left its database.
+    embedded._start()
+    name = f"{database.PREFIX}{os.getpid()}_{next(_NUMBER)}_faults"
     with database.throw_away(name):
         # As in an installation: what was committed is there after a crash.
         with scratch.owner_session() as cursor:
@@ -125,17 +131,21 @@ def _line(result: "Result", without: str) -> str:
     return f"{row.id:5} {result.verdict:8}{mark} {result.seconds:6.1f} s  {row.title}: {text}"
 
 
-def _write(results: "Sequence[Result]") -> None:
-    """Replace the table in the documentation."""
+def _write(result: "Result") -> None:
+    """Renew this row of the table in the documentation; the others keep their last."""
+    from faults import rows
+
     before, _mark, rest = PAGE.read_text(encoding="utf-8").partition(_TABLE[0])
-    after = rest.partition(_TABLE[1])[2]
-    lines = ["| row | what is done | figures | verdict | seconds |", "|---|---|---|---|---|"]
-    for each in results:
-        text = (each.reason or _shown(each)).replace("|", "\\|")
-        lines.append(
-            f"| {each.row.id} | {each.row.title} | {text} | {each.verdict} | {each.seconds:.0f} |"
-        )
-    table = "\n".join([_TABLE[0], "", *lines, "", _TABLE[1]])
+    last, _mark, after = rest.partition(_TABLE[1])
+    lines = {line.split(" | ")[0]: line for line in last.splitlines() if line.startswith("| ")}
+    row, text = result.row, (result.reason or _shown(result)).replace("|", "\\|")
+    lines[f"| {row.id}"] = (
+        f"| {row.id} | {row.title} | {text} | {result.verdict} | {result.seconds:.0f} |"
+    )
+    head = ["| row | what is done | figures | verdict | seconds |", "|---|---|---|---|---|"]
+    known = [f"| {each.id}" for each in rows.in_order()]
+    body = [lines[each] for each in known if each in lines]
+    table = "\n".join([_TABLE[0], "", *head, *body, "", _TABLE[1]])
     PAGE.write_text(before + table + after, encoding="utf-8")
 
 

@@ -135,7 +135,7 @@ def isolation(found: Found) -> None:
 
 
 def secrets(found: Found) -> None:
-    """I6: no key and no phone number in any process's output or in the broker."""
+    """I6: no key and no phone number in any process's output, a page that was seen, the broker."""
     now = timezone.now()
     hidden = {
         secret.encode()
@@ -147,6 +147,8 @@ def secrets(found: Found) -> None:
         hidden |= {value.encode() for (value,) in cursor.fetchall()}
     for log in found.rig.directory.glob("*.log"):
         _hides(hidden, log.read_bytes(), log.name)
+    for where, page in found.rig.pages:
+        _hides(hidden, page, where)
     _hides(hidden, _broker(), "the broker")
 
 

@@ -133,6 +133,9 @@ def run(
     except Exception as error:  # noqa: BLE001 - a row that breaks is red, and the others go on
         verdict = FAILED
         reason = f"{type(error).__name__}: {error} ({_place(error)})"
+        if isinstance(error.__context__, RowError):
+            # Leaving a world that the row broke failed too.
+            reason = f"{error.__context__}; then {reason}"
     return Result(row, verdict, time.monotonic() - started, figures, reason)
 
 

@@ -91,6 +91,8 @@ class Rig:
         self.without = without
         self.scale = scale
         self.allowed = Allowed()
+        # What people were shown: where, and what.
+        self.pages: list[tuple[str, bytes]] = []
         self._owns_servers = owns_servers
         self._stack = ExitStack()
         self._processes: list[Process] = []
