@@ -6,11 +6,12 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from webhooks.receiver.behaviour import Reply
+from webhooks.receiver.behaviour import OK, Reply
 
 HEAD_BYTES: Final = 64 * 1024
 BODY_BYTES: Final = 16 * 1024 * 1024
 _END: Final = b"\r\n\r\n"
+_ENCODED_OK: Final = OK.encoded()
 
 
 class Incoming(NamedTuple):
@@ -106,6 +107,9 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, reply: Reply) -> None:
         if self._transport is None:
+            return
+        if reply is OK:
+            self._transport.write(_ENCODED_OK)
             return
         if reply.is_plain:
             self._transport.write(reply.encoded())
