@@ -377,20 +377,22 @@ class CurlTransport:
         returns at once.
         """
         try:
-            self._forgive()
+            self._forgive(self._polled_at)
             return self._poll(timeout)
         finally:
             self._polled_at = time.monotonic()
 
-    def _forgive(self) -> None:
-        """Give requests back the time in which we did not look, as the database was slow.
+    def _forgive(self, since: float) -> None:
+        """Give requests back the time since then in which we did not look.
+
+        The database was slow, or this process was frozen while it waited.
 
         libcurl looks at the clock before the socket: what came in time would be too late.
         """
         now = time.monotonic()
-        if now - self._polled_at > AWAY_SECONDS:
+        if now - since > AWAY_SECONDS:
             for slot in self._busy.values():
-                slot.extend(now - max(self._polled_at, slot.opened_at))
+                slot.extend(now - max(since, slot.opened_at))
 
     def _poll(self, timeout: float) -> list[Answer]:
         found = self._perform()
@@ -402,6 +404,7 @@ class CurlTransport:
             if wait <= 0:
                 break
             self._wait(wait)
+            self._forgive(until)
             found = self._perform()
         return found
 

@@ -4,6 +4,7 @@ import gzip
 import os
 import resource
 import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -162,6 +163,21 @@ def test_what_came_in_time_counts_though_nobody_looked(receiver: Receiver) -> No
 
     assert [each.outcome for each in answers] == [Outcome.READ_TIMEOUT]
     assert 0.9 < time.monotonic() - started < 1.5
+
+
+def test_what_came_in_time_counts_though_the_process_was_frozen(receiver: Receiver) -> None:
+    receiver.script("/x", Reply(delay=0.3))
+    pid = os.getpid()
+    freeze = f"sleep 0.1; kill -STOP {pid}; sleep 1.5; kill -CONT {pid}"
+
+    with CurlTransport(slots=1, rules=LOOPBACK) as transport:
+        transport.submit(request(receiver.url("/x"), timeout=0.8), None)
+        with subprocess.Popen(["/bin/sh", "-c", freeze]):
+            answers = transport.poll(0.05)
+            while transport.open:
+                answers += transport.poll(0.05)
+
+    assert [answer.outcome for answer in answers] == [Outcome.ANSWERED]
 
 
 def test_a_drip_in_the_body_does_not_stretch_the_deadline(receiver: Receiver) -> None:
