@@ -131,6 +131,13 @@ def _rate() -> None:
     _put(rates, "take", lambda webhook_id, *, rate, wanted: wanted)
 
 
+def _lookups() -> None:
+    """Look a name up for every request that waits for it."""
+    from webhooks import lookups
+
+    _put(lookups.Lookups, "may_go", lambda *_, **__: True)
+
+
 def _redirect() -> None:
     """Go where an answer points to."""
     from webhooks import transport
@@ -159,6 +166,7 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "lanes": _lanes,
     "rate": _rate,
     "redirect": _redirect,
+    "lookups": _lookups,
 }
 
 

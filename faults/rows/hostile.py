@@ -13,6 +13,8 @@ _TRANSPORT = "tests/webhooks/test_transport.py"
 _EGRESS = "tests/webhooks/test_egress.py"
 _HEADERS = "tests/webhooks/test_headers.py"
 _BODIES = "tests/webhooks/test_bodies.py"
+_IMPORTING = "tests/identity/test_importing.py"
+_TEST_SENDS = "tests/webhooks/test_test_sends.py"
 _RENDERING = "tests/webhooks/test_rendering.py"
 
 
@@ -105,6 +107,23 @@ row("D7", "empty values, by each rule")(
         f"{_RENDERING}::test_the_empty_rule",
         f"{_RENDERING}::test_zero_and_false_and_blanks_are_values",
         f"{_RENDERING}::test_a_default_is_not_expanded_either",
+    )
+)
+row("D8", "cells that are formulas, files with NULs, marks and cut ends")(
+    tests(
+        "tests/journeys/test_views_deliveries.py::test_no_cell_is_a_formula",
+        f"{_IMPORTING}::test_gzip_and_a_byte_order_mark_are_recognised",
+        f"{_IMPORTING}::test_a_file_that_cannot_be_read_says_why",
+        f"{_IMPORTING}::test_a_cut_gzip_file_keeps_what_was_read",
+        f"{_IMPORTING}::test_a_nul_byte_costs_its_line_only",
+    )
+)
+row("D9", "many test sends, at inner addresses, without the right to them")(
+    tests(
+        f"{_TEST_SENDS}::test_many_tests_in_a_short_time_are_refused",
+        f"{_TEST_SENDS}::test_both_gates_are_asked_when_a_test_is_sent",
+        f"{_TEST_SENDS}::test_the_door_out_is_the_engines",
+        f"{_TEST_SENDS}::test_nothing_stored_shows_the_id_or_a_secret",
     )
 )
 row("E1", "inner addresses in every spelling, on save and at the socket", guard="egress")(

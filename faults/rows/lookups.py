@@ -107,7 +107,7 @@ def mixed(rig: Rig) -> Figures:
     return {"names": len(zones), "reached outside": len(reached), "inside": 0}
 
 
-@row("C8", "a name whose server takes 30 s stands in nobody's way")
+@row("C8", "a name whose server takes 30 s stands in nobody's way", guard="lookups")
 def slow_names(rig: Rig) -> Figures:
     zones = {"slow.test": Zone([[OUTSIDE]], delay=30.0), "quick.test": Zone([[OUTSIDE]])}
     names = rig.enter(NameServer(zones))
