@@ -6,7 +6,7 @@ With an event start, people are those who reported the event in the last 30 days
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
@@ -47,6 +47,7 @@ SLOW_SECONDS: Final = 0.2
 KEPT_SECONDS: Final = 60
 # Made anew for every request, so a preview only shows where it stands.
 _SIGNATURE: Final = "v1,…"
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [])
 _MASKED_HEADERS: Final = frozenset({"authorization", "cookie"})
 
 
@@ -238,7 +239,7 @@ def draw(
 ) -> LivePreview:
     """Return the request that a webhook step, saved or not, would send for one real person.
 
-    Unless the member may see people, IDs are masked and the values of sensitive tags hidden;
+    Unless the member may see people, IDs are masked, and attributes and sensitive tags hidden;
     of an encrypted ID only the beginning is shown, since a number can be found by its hash.
     """
     revision = newest_revision(config, context)
@@ -269,7 +270,12 @@ class _Drawing:
         self.webhook: Webhook = context.webhooks[revision.webhook_id]
         self.id_type = id_type
         self.reach_type = context.id_types.get(config.reach_id_type or 0) or id_type
-        self.sample, self.name, self.in_clear = sample, name, in_clear
+        self.name, self.in_clear = name, in_clear
+        hidden = {
+            code: value if value in _EMPTY else masking.HIDDEN
+            for code, value in sample.attributes.items()
+        }
+        self.sample = sample if in_clear else replace(sample, attributes=hidden)
 
     def draw(self) -> LivePreview:
         bindings = plans.bind(
@@ -310,7 +316,7 @@ class _Drawing:
 
     def _shown_tag(self, code: str, value: Any) -> Any:
         tag = self.context.tags.get(code)
-        is_hidden = tag and tag.sensitive and not self.in_clear and value not in (None, "", [])
+        is_hidden = tag and tag.sensitive and not self.in_clear and value not in _EMPTY
         return masking.HIDDEN if is_hidden else value
 
     def _skips(self, person: Person) -> str:

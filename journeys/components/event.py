@@ -191,7 +191,8 @@ class EventStart(StartComponent):
         config = EventConfig.from_json(step.config)
         attributes = context.attributes.get(config.event_type or 0, ())
         of_event = [
-            VariableSource(Source.EVENT, attribute.code, attribute.name, attribute.type)
+            # What somebody did may name them: as on the events page, only to who may see people.
+            VariableSource(Source.EVENT, attribute.code, attribute.name, attribute.type, True)
             for attribute in attributes
         ]
         return [*of_event, *tag_sources(context)]

@@ -43,7 +43,7 @@ def test(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     loaded = load(request, journey, step)
     _require_webhook(request, loaded, step)
     form = TestSendForm(step=step, context=loaded, token=secrets.token_urlsafe(16))
-    event = _event(form)
+    event = _event(request, form)
     if event:
         form.initial.update(form.values_of({}, event.attributes))
     return _show(request, journey, form, event=event)
@@ -104,7 +104,7 @@ def test_values(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     typed = request.POST.get("typed_id", "").strip()
     found = people.find(request.workspace, value=typed, id_type=id_type) if typed else []
     qaids = [each.pk for each in found]
-    event = _event(form, of=qaids) if found else None
+    event = _event(request, form, of=qaids) if found else None
     if found:
         tags = _shown_tags(request, loaded, found[0].tags)
         form.data = put(form.data, form.values_of(tags, event.attributes if event else {}))
@@ -130,10 +130,17 @@ def _shown_tags(
     }
 
 
-def _event(form: TestSendForm, *, of: Sequence[int] = ()) -> Sample | None:
-    """Return the latest event that matches, of these people if it may be, if its values go out."""
+def _event(
+    request: WorkspaceRequest, form: TestSendForm, *, of: Sequence[int] = ()
+) -> Sample | None:
+    """Return the latest event that matches, of these people if it may be, if its values go out.
+
+    What other people did is only for who may see people.
+    """
     start = form.context.document.start
     if not (start and start.component == "event" and form.takes_event):
+        return None
+    if not may(request, Point.VIEW_PROFILES):
         return None
     found = previews.samples(form.context, in_clear=False)
     return next((each for each in found if each.qaid in of), next(iter(found), None))

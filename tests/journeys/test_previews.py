@@ -176,6 +176,21 @@ def test_an_encrypted_id_is_shown_as_it_goes_out_to_who_may_see_people(scene: Sc
     assert masked["recipients"][0]["id"] == masked["recipients"][0]["reach_id"] == "4d00****"
 
 
+def test_what_somebody_did_is_hidden_without_the_right_to_see_people(scene: Scene) -> None:
+    purchase = make_purchase(scene)
+    make_event(scene.people[0], purchase, occurred_at=NOW, attributes={"shop": "Berlin"})
+    shop = Variable("shop", Source.EVENT, "shop", EmptyRule.SKIP)
+    config = scene.config(values={"content": "At ${shop}"}, variables={"content": (shop,)})
+    journey = scene.event_journey(purchase, steps=[config])
+
+    clear, hidden = (draw(scene, journey, in_clear=right) for right in (True, False))
+    rates = previews.fill_rates(load(scene, journey), in_clear=False)
+
+    assert json.loads(clear.body)["recipients"][0]["params"] == {"content": "At Berlin"}
+    assert json.loads(hidden.body)["recipients"][0]["params"] == {"content": "At ****"}
+    assert rates[Source.EVENT, "shop"].example == ""
+
+
 def test_a_sensitive_tag_is_hidden_without_the_right_to_see_people(scene: Scene) -> None:
     scene.workspace.tags.filter(code="nickname").update(sensitive=True)
     journey = scene.journey()
