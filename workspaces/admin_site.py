@@ -124,7 +124,9 @@ class ConsoleAdminSite(admin.AdminSite):
         """Register; a class that does not answer for its permissions becomes operators' only."""
         chosen = admin_class or admin.ModelAdmin
         if not issubclass(chosen, Guarded):
-            own = {"may_write": chosen.__module__ != _OWNERS_ALONE}
+            own: dict[str, Any] = {"may_write": True}
+            if chosen.__module__ == _OWNERS_ALONE:
+                own = {"may_write": False, "exclude": ("data",)}  # The secret itself.
             chosen = type(f"Operator{chosen.__name__}", (OperatorOnly, chosen), own)
         super().register(model_or_iterable, chosen, **options)
 

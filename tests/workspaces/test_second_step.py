@@ -9,7 +9,7 @@ from allauth.mfa.totp.internal import auth as totp
 from django.core.cache import cache
 from django.test import Client
 
-from tests.factories import PASSWORD, make_member, make_workspace
+from tests.factories import PASSWORD, make_member, make_operator, make_workspace
 from workspaces.models import User
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +75,20 @@ def test_a_recovery_code_logs_in_once() -> None:
 
     assert first.get("/settings/").status_code == 200
     assert second.get("/settings/").status_code == 302
+
+
+def test_an_operator_sees_that_somebody_has_a_second_step_and_not_its_secret() -> None:
+    client, _where = log_in(make_member(make_workspace()))
+    turn_on(client)
+    operator = Client()
+    operator.force_login(make_operator())
+
+    for step in Authenticator.objects.all():
+        page = operator.get(f"/admin/mfa/authenticator/{step.pk}/change/").content.decode()
+        assert step.get_type_display() in page
+        for name in ("secret", "seed"):
+            assert f"{name}&quot;" not in page
+            assert step.data.get(name, "nothing of this kind") not in page
 
 
 def test_it_is_turned_off_again() -> None:
