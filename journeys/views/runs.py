@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
 
-from journeys import runs, uses
+from journeys import runs
 from journeys.attention import marks_of
 from journeys.models import Journey, Run
 from journeys.views import progress
@@ -95,7 +95,6 @@ def stop(request: WorkspaceRequest, pk: int) -> HttpResponse:
         shown = {
             "journey": journey,
             "inside": runs.inside(journey),
-            "is_under_way": journey.runs.filter(state__in=uses.OPEN_STATES).exists(),
             "error": _("Choose what becomes of the people inside.") if request.POST else "",
         }
         status = 422 if request.method == "POST" else 200

@@ -321,12 +321,14 @@ def test_run_versions_and_a_person_are_found_from_the_drawing(member: Client, sc
 
 def test_a_stop_asks_what_becomes_of_those_inside(member: Client, scene: Scene) -> None:
     run = publish(scene)
+    before_anybody = member.get(url("stop", run.journey)).content.decode()
     runner.sweep(now=timezone.now())
 
     asked = member.get(url("stop", run.journey)).content.decode()
     undecided = member.post(url("stop", run.journey), {"inside": "both"})
     stopped = member.post(url("stop", run.journey), {"inside": "take_out"}, headers=HTMX)
 
+    assert "inside" not in before_anybody.replace('name="inside" value="finish"', "")
     assert "3 people are still inside" in asked
     assert "Finish 3 people inside" in asked
     assert "Take 3 people out" in asked
