@@ -123,6 +123,10 @@ BROKEN_RULES: Final = """() => {
   const grounds = new Set(all.filter((one) => one.matches("#result_list tbody tr"))
     .map((row) => style(row).backgroundColor));
   if (grounds.size > 1) broken.push("zebra");
+  for (const code of document.querySelectorAll("img[src^='data:image/svg']"))
+    if (style(code).backgroundColor !== "rgb(255, 255, 255)"
+      || style(code).colorScheme !== "only light")
+      broken.push("a code that no camera reads on a dark page");
   const view = [...document.querySelectorAll("dialog[open]")].pop() ?? document;
   const accent = document.body.appendChild(document.createElement("i"));
   accent.style.color = "var(--accent)";
