@@ -59,13 +59,13 @@ def journey_list(request: WorkspaceRequest) -> HttpResponse:
 
 
 def _first_steps(request: WorkspaceRequest) -> Checklist | None:
-    """Return what is to do before the first journey is published; None from then on."""
+    """Return what is to do before the first journey sends; None once all of it is done."""
     found = checklist.of(
         workspace=request.workspace,
         points=current.rights(request).points.get(request.workspace.pk, ()),
         now=timezone.now(),
     )
-    return None if found.has_published else found
+    return None if found.is_done else found
 
 
 def _segments(totals: dict[str, int], state: str) -> list[dict[str, object]]:

@@ -13,6 +13,7 @@ from journeys.choices import JourneyState
 from journeys.models import Journey
 from tests.factories import make_member
 from tests.journeys.factories import Scene, make_purchase, make_scene
+from tests.journeys.test_checklist import make_test
 from webhooks.models import Chunk, MemberGrant
 from workspaces.points import Point
 
@@ -59,7 +60,7 @@ def test_before_the_first_journey_the_list_teaches(member: Client, scene: Scene)
     assert "Send a test to yourself, then publish." in shown
 
 
-def test_the_first_steps_stand_above_the_list_until_a_journey_is_published(
+def test_the_first_steps_stand_above_the_list_until_all_are_done(
     member: Client, scene: Scene
 ) -> None:
     journey = scene.journey()
@@ -72,7 +73,12 @@ def test_the_first_steps_stand_above_the_list_until_a_journey_is_published(
 
     assert "First steps" in before
     assert "4 of 7 done" in before
-    assert "First steps" not in after
+    # Then they are folded away, and gone with the last one.
+    assert '<details class="fold">' not in before
+    assert '<details class="fold">' in after
+    assert "5 of 7 done" in after
+    make_test(scene.webhook, status_code=200)
+    assert "First steps" not in member.get(of(scene)).content.decode()
 
 
 def test_a_row_says_what_a_marketer_asks_first(member: Client, scene: Scene) -> None:
