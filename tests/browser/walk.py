@@ -108,7 +108,8 @@ BROKEN_RULES: Final = """() => {
       broken.push(`no tooltip or name: ${name(node)}`);
   }
   const end = (place) => document.querySelector(place)?.getBoundingClientRect().bottom ?? 0;
-  if (document.querySelector(".header-title > .nowrap") && end(".header-title") > end(".header") + 1)
+  const hasLabel = document.querySelector(".header-title > .nowrap");
+  if (hasLabel && end(".header-title") > end(".header") + 1)
     broken.push("a name reaches below the header");
   if (innerWidth >= 768) {
     const height = (node) => Math.round(node.getBoundingClientRect().height);
