@@ -1,5 +1,7 @@
 """The trail can only grow, and holds no secret."""
 
+import re
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
@@ -63,7 +65,7 @@ def test_who_is_told_in_the_language_of_the_reader(client: Client) -> None:
     page = client.get(reverse("admin:workspaces_auditentry_changelist")).content.decode()
 
     assert AuditEntry.objects.latest("pk").actor_label == "System"
-    assert '<td class="field-who">系统</td>' in page
+    assert re.search(r'<td[^>]* class="field-who">系统</td>', page)
 
 
 def test_a_snapshot_tells_that_a_secret_changed_and_not_which() -> None:
