@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import psycopg2
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from psycopg2 import sql
 
@@ -127,3 +128,5 @@ def _url(role: str, name: str) -> str:
 def _connect(parts: dict[str, str]) -> None:
     connection.close()
     connection.settings_dict.update(parts)
+    # Every database numbers them for itself, and this process remembers those that it has read.
+    ContentType.objects.clear_cache()
