@@ -212,6 +212,15 @@ def test_answers_as_told(receiver: Receiver, behaviour: Behaviour, statuses: set
     assert set(answers(receiver, 12)) == statuses
 
 
+@pytest.mark.parametrize("mode", [Mode.OK, Mode.FAILING])
+def test_as_many_requests_fail_as_were_asked_for(mode: Mode) -> None:
+    behaviour = Behaviour(mode, fail_percent=10, seed=1)
+
+    statuses = [behaviour.reply([], is_repeated=False).status for _ in range(10_000)]
+
+    assert 900 < statuses.count(503) < 1_100
+
+
 def test_partial_results_name_those_who_failed(receiver: Receiver) -> None:
     receiver.behave("/x", Behaviour(Mode.PARTIAL, fail_percent=50, seed=1))
     ids = [f"dlv_{number}" for number in range(20)]

@@ -123,11 +123,9 @@ class Behaviour:
                 return Reply(drip=self.delay or DRIP_SECONDS)
             case Mode.PARTIAL:
                 return self._partial(delivery_ids)
-            case Mode.FAILING if not self.fail_percent or self._fails():
-                return Reply(self.status or FAILING_STATUS, delay=self.delay)
             case Mode.SLOW:
                 return Reply(delay=self.delay or SLOW_SECONDS)
-        if self.fail_percent and self._fails():
+        if self._fails() if self.fail_percent else self.mode is Mode.FAILING:
             return Reply(self.status or FAILING_STATUS, delay=self.delay)
         if self.status is not None and not self.fail_percent:
             return Reply(self.status, delay=self.delay)
