@@ -4,7 +4,15 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Subquery
+from django.db.models import (
+    BooleanField,
+    Exists,
+    ExpressionWrapper,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.expressions import Combinable
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -12,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from identity.models import DataSource, Profile
 from journeys.models import JourneyVersion
-from webhooks.models import GroupGrant, MemberGrant, TestSend, UsageGrant, Webhook
+from webhooks.models import Chunk, GroupGrant, MemberGrant, TestSend, UsageGrant, Webhook
 from workspaces.models import Workspace
 from workspaces.points import Point
 
@@ -159,17 +167,23 @@ def _state(workspace: Workspace, now: datetime) -> dict[str, Any]:
         "data_source": Exists(DataSource.objects.filter(workspace=here)),
         "people": Exists(Profile.objects.filter(workspace=here, erased_at=None)),
         "webhook": Subquery(Webhook.objects.filter(workspace=here).order_by("pk").values("pk")[:1]),
-        "receiver": Exists(tests.filter(status_code__isnull=False)),
+        "receiver": _any(
+            tests.filter(status_code__isnull=False),
+            Chunk.objects.filter(plan__workspace=here, delivered__gt=0),
+        ),
         "test": Exists(tests.filter(accepted=True)),
-        "permission": ExpressionWrapper(
-            Q(Exists(MemberGrant.objects.filter(live, content_object__workspace=here)))
-            | Q(Exists(GroupGrant.objects.filter(live, content_object__workspace=here))),
-            output_field=BooleanField(),
+        "permission": _any(
+            MemberGrant.objects.filter(live, content_object__workspace=here),
+            GroupGrant.objects.filter(live, content_object__workspace=here),
         ),
         "journey": Exists(JourneyVersion.objects.filter(journey__workspace=here)),
     }
     found = Workspace.objects.filter(pk=workspace.pk).values_list(*marks.values())
     return dict(zip(marks, found.get(), strict=True))
+
+
+def _any(one: QuerySet[Any], other: QuerySet[Any]) -> Combinable:
+    return ExpressionWrapper(Q(Exists(one)) | Q(Exists(other)), output_field=BooleanField())
 
 
 def _address(step: _Template, workspace: Workspace, webhook_id: int | None) -> str:

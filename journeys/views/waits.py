@@ -127,7 +127,7 @@ def _left_alone(
             "%(webhook)s has been failing since %(since)s; %(people)s people wait. %(why)s",
             people,
         )
-    return f"{sentence % shown} {_next(control, now)}"
+    return joined([sentence % shown, _next(control, now)])
 
 
 def _next(control: WebhookControl, now: datetime) -> str:

@@ -12,8 +12,9 @@ from journeys.checklist import Checklist
 from tests import factories
 from tests.identity.factories import make_data_source, make_profile
 from tests.journeys.factories import NOW, grant, make_scene
+from tests.journeys.test_runner import publish, sweep
 from tests.webhooks.factories import make_administrator, make_member, make_webhook, make_workspace
-from webhooks.models import TestSend, Webhook
+from webhooks.models import Chunk, TestSend, Webhook
 from workspaces.choices import Preset
 from workspaces.models import Workspace
 from workspaces.points import Point
@@ -88,6 +89,18 @@ def test_a_published_journey_is_the_last_step() -> None:
     )
 
     assert read(scene.workspace).is_done
+
+
+def test_who_was_delivered_to_shows_that_the_receiving_system_answers() -> None:
+    scene = make_scene()
+    publish(scene, scene.journey())
+    sweep()
+    assert "receiver" not in done_in(scene.workspace)
+
+    Chunk.objects.update(queued=2, unsent=2, delivered=1)
+
+    assert "receiver" in done_in(scene.workspace)
+    assert done_in(make_workspace()) == []
 
 
 def test_what_another_workspace_has_ticks_nothing() -> None:

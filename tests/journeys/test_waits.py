@@ -15,6 +15,7 @@ from tests.journeys.test_runner import publish, sweep
 from webhooks import holding
 from webhooks.choices import BreakerState, WebhookState
 from webhooks.models import Chunk, WebhookControl
+from workspaces.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +43,9 @@ def test_the_page_says_since_when_a_system_is_in_trouble_and_when_it_is_asked_ag
     shown = client.get(address).content.decode()
     assert "3 people wait. A few requests are trying whether it works again." in shown
     assert "The next try" not in shown
+    User.objects.update(language="zh-hans")
+    assert "3 人等待发送。正在用少量请求试探是否恢复。" in client.get(address).content.decode()
+    User.objects.update(language="en")
 
     WebhookControl.objects.update(
         breaker=BreakerState.CLOSED, breaker_until=None, breaker_opened_at=None, breaker_ramp=2
