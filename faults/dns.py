@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from faults.processes import NotRunError
@@ -52,12 +51,7 @@ class NameServer:
         threading.Thread(target=self._serve, name="dns", daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # A call that waits for a packet does not notice a close.
         self._socket.sendto(b"", ADDRESS)
         self._socket.close()
