@@ -84,9 +84,10 @@ def killed_after_answers(rig: Rig) -> Figures:
 
 @row("A4", "a frozen sender thaws after others took over", guard="fence", is_short=True)
 def zombie(rig: Rig) -> Figures:
-    scene = rig.scene("slow/0.5", people=300, submit=100, concurrency=40)
+    scene = rig.scene("slow/1", people=300, submit=100, concurrency=40)
     frozen = rig.sender()
-    rig.wait_for_requests(60)
+    # The second forty are all on their way: one caught half written would go out on thawing.
+    rig.wait_for_requests(80)
     frozen.signal(signal.SIGSTOP)
     rig.allowed.doubled = 40 + FLUSH_PEOPLE
     rig.sender()
