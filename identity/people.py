@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from identity import locks, masking, resolution
 from identity.models import Identifier, IdType, Profile
@@ -41,7 +42,7 @@ def find(workspace: Workspace, *, value: str, id_type: IdType | None = None) -> 
             "SELECT DISTINCT i.profile_id FROM identity_identifier i"
             " JOIN unnest(%s::bigint[], %s::text[]) AS wanted (id_type_id, value)"
             "   ON i.id_type_id = wanted.id_type_id AND i.value = wanted.value",
-            [[pk for pk, _ in wanted], [normal for _, normal in wanted]],
+            [[pk for pk, _value in wanted], [normal for _pk, normal in wanted]],
         )
         qaids = {qaid for (qaid,) in cursor.fetchall()}
     if id_type is None and value.isascii() and value.isdigit() and len(value) < 19:
@@ -66,9 +67,21 @@ def name(qaids: Sequence[int], *, id_types: Sequence[IdType], in_clear: bool) ->
     for person in found:
         known = ((value, kind) for value, kind in zip(person.ids, types, strict=True) if value)
         value, kind = next(known, ("", None))
-        label = masking.shown(value, kind, in_clear=in_clear) if kind else f"QAID {person.profile}"
+        label = masking.shown(value, kind, in_clear=in_clear) if kind else unnamed()
         named[person.qaid] = Named(person.profile, label)
     return named
+
+
+def label(profile: Profile, *, in_clear: bool) -> str:
+    """Return what one person is called."""
+    id_types = list(profile.workspace.id_types.order_by("priority"))
+    named = name([profile.qaid], id_types=id_types, in_clear=in_clear).get(profile.qaid)
+    return named.label if named else unnamed()
+
+
+def unnamed() -> str:
+    """Return what somebody is called of whom no ID is known; the QAID is the code's."""
+    return _("Person without an ID")
 
 
 def former(profile: Profile) -> list[int]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from identity import masking
+from identity import masking, people
 from identity.models import IdType
 from journeys import components, stages
 from journeys.definition import Document
@@ -97,6 +97,7 @@ class Row(NamedTuple):
     at: datetime
     qaid: int
     sent_to: str
+    person: str  # Where it was sent to, else another ID of the person.
     run: Run | None
     journey: str
     step: str
@@ -186,13 +187,16 @@ class _Naming:
         self._plans: dict[int, Plan] = {}
         self._runs: dict[int, Run] = {}
         self._steps: dict[int, str] = {}
+        self._people: dict[int, people.Named] = {}
 
-    def rows_of_people(self, people: Sequence[standing.Person]) -> list[Row]:
-        self._load({person.place.plan_id for person in people})
-        return [self._row_of(person) for person in people]
+    def rows_of_people(self, found: Sequence[standing.Person]) -> list[Row]:
+        self._load({each.place.plan_id for each in found})
+        self._name([each.qaid for each in found if not (each.delivery and each.delivery.sent_id)])
+        return [self._row_of(each) for each in found]
 
     def rows(self, deliveries: Sequence[Delivery]) -> list[Row]:
         self._load({delivery.plan_id for delivery in deliveries})
+        self._name([delivery.qaid for delivery in deliveries if not delivery.sent_id])
         return [
             self._row(
                 self._plans[each.plan_id],
@@ -221,10 +225,13 @@ class _Naming:
         delivery: Delivery | None,
     ) -> Row:
         run = self._runs.get(plan.run_id)
+        sent_to = self._sent_to(plan, delivery.sent_id) if delivery else ""
+        named = self._people.get(qaid)
         return Row(
             at=at,
             qaid=qaid,
-            sent_to=self._sent_to(plan, delivery.sent_id) if delivery else "",
+            sent_to=sent_to,
+            person=sent_to or (named.label if named else people.unnamed()),
             run=run,
             journey=run.journey.name if run else str(plan.labels.get("journey", "")),
             step=self._steps.get(plan.pk, ""),
@@ -246,6 +253,11 @@ class _Naming:
         if id_type is None:
             return masking.HIDDEN
         return masking.shown(value, id_type, in_clear=self._in_clear)
+
+    def _name(self, qaids: Sequence[int]) -> None:
+        if qaids:
+            id_types = sorted(self._id_types.values(), key=lambda each: each.priority)
+            self._people = people.name(qaids, id_types=id_types, in_clear=self._in_clear)
 
     def _load(self, plan_ids: set[int]) -> None:
         self._plans = Plan.objects.select_related("webhook").in_bulk(plan_ids)

@@ -465,7 +465,7 @@ REASONS: Final[Mapping[str, str | Promise]] = {
     "quiet": _("It was a quiet period."),
     "cancelled": _("The run was stopped."),
     "disabled": _("The webhook is disabled."),
-    "exhausted": _("All tries failed."),
+    "exhausted": _("All attempts failed."),
     "expired": _("It could not be sent in time."),
     "given_up": _("An operator ended the waiting."),
     "send_until": _("The step's last sending time had passed."),

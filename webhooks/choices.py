@@ -49,7 +49,7 @@ class DeliveryState(models.TextChoices):
     DELIVERED = "delivered", _("Accepted")
     DEAD = "dead", _("Failed")
     EXPIRED = "expired", _("Too late")
-    CANCELLED = "cancelled", _("Cancelled")
+    CANCELLED = "cancelled", _("Taken out")
     SKIPPED = "skipped", _("Skipped")
     UNCERTAIN = "uncertain", _("Outcome unknown")
 

@@ -103,7 +103,9 @@ def grant(
     if any(grantee.workspace_id != workspace.pk for grantee in everyone):
         raise PermissionDenied
     if not grantees:
-        raise ValidationError(_("Choose at least one member, role or member group."), "nobody")
+        raise ValidationError(
+            _("Choose at least one workspace member, role or member group."), "nobody"
+        )
     if ends_at is not None and ends_at <= now:
         raise ValidationError(_("The end must be in the future."), "ended_already")
     told = Granted()

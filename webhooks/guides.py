@@ -161,9 +161,12 @@ def _overview(webhook: Webhook, content: revisions.Content) -> Section:
 def _headers(webhook: Webhook, signed: bool) -> Section:
     rows = [
         ("content-type", "application/json"),
-        ("webhook-id", _("The message's ID, the same on every try: use it to drop repetitions.")),
+        (
+            "webhook-id",
+            _("The message's ID, the same on every attempt: use it to drop repetitions."),
+        ),
         ("idempotency-key", _("The same value as webhook-id.")),
-        ("webhook-timestamp", _("When this try was made, in seconds since 1970-01-01 UTC.")),
+        ("webhook-timestamp", _("When this attempt was made, in seconds since 1970-01-01 UTC.")),
     ]
     if signed:
         rows.append(("webhook-signature", _("“v1,” and the signature; see below.")))

@@ -8,4 +8,6 @@ class WorkspacesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from workspaces import api_schema  # noqa: F401 - registers itself
+        from workspaces import api_schema, borrowed_words  # noqa: F401 - the schema registers itself
+
+        borrowed_words.name_models()

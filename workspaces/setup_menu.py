@@ -57,7 +57,7 @@ _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
         {
             "workspaces.membership": _("Who works in this workspace, and in which role."),
             "workspaces.role": _("Permissions, given together."),
-            "workspaces.membergroup": _("Members who get usage permissions together."),
+            "workspaces.membergroup": _("Workspace members who get usage permissions together."),
             "workspaces.workspace": _("Name, time zone, language and limits."),
             "workspaces.organization": _("Companies, each with its workspaces."),
         },
@@ -68,7 +68,7 @@ _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
         {
             "webhooks.delivery": _("What was sent to whom, and what was answered."),
             "webhooks.message": _("Requests that wait for their turn or for an answer."),
-            "webhooks.attempt": _("Every repeated try, and what came of it."),
+            "webhooks.attempt": _("Every repeated attempt, and what came of it."),
             "webhooks.receipt": _("What other systems reported afterwards."),
             "webhooks.redelivery": _("What was ordered to go out once more, and how far it is."),
             "identity.mappingconflict": _("IDs that two people claim."),

@@ -1,3 +1,5 @@
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -15,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from identity import masking, people
-from identity.models import Event, MappingConflict, Profile
+from identity.models import Event, IdType, MappingConflict, Profile
 from workspaces import permissions
 from workspaces.admin import scoping
 from workspaces.admin.base import ReadOnlyModelAdmin
@@ -40,11 +42,32 @@ def _in_clear(request: HttpRequest) -> frozenset[int]:
     return frozenset(scoping.rights(request).workspaces(Point.VIEW_PROFILES))
 
 
-def _link(qaid: int | None) -> SafeString | str:
+def _names(request: HttpRequest, people_of: Iterable[tuple[int, int]]) -> dict[int, str]:
+    """Return what people are called, by QAID, as the visitor may see it.
+
+    Args:
+        people_of: workspaces, each with one of its people.
+    """
+    wanted = defaultdict(list)
+    for workspace_id, qaid in people_of:
+        wanted[workspace_id].append(qaid)
+    clear = _in_clear(request)
+    return {
+        qaid: named.label
+        for workspace_id, qaids in wanted.items()
+        for qaid, named in people.name(
+            qaids,
+            id_types=list(IdType.objects.filter(workspace=workspace_id).order_by("priority")),
+            in_clear=workspace_id in clear,
+        ).items()
+    }
+
+
+def _link(qaid: int | None, names: Mapping[int, str]) -> SafeString | str:
     if qaid is None:
         return "–"
     url = reverse("admin:identity_profile_change", args=[qaid])
-    return format_html('<a href="{}">{}</a>', url, qaid)
+    return format_html('<a href="{}">{}</a>', url, names[qaid])
 
 
 def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> SafeString | str:
@@ -74,24 +97,27 @@ class ProfileAdmin(ReadOnlyModelAdmin):
 
     point = Point.MANAGE_DATA
     paginator = NewestOnly
-    list_display = ("qaid", "created_at", "merged", "erased_at")
+    list_display = ("person", "created_at", "merged", "erased_at")
     list_max_show_all = 0
     ordering = ("-qaid",)
     sortable_by = ()
     search_fields = ("qaid",)
     search_help_text = gettext_lazy("A whole ID of any type, or a QAID.")
-    fields = (
-        "qaid",
-        "created_at",
-        "merged",
-        "former",
-        "erased_at",
+    _told = (
         "identifiers",
         "tag_values",
         "lists",
         "latest_events",
+        "created_at",
+        "erased_at",
+        "merged",
     )
-    readonly_fields = fields
+    _details = ("qaid", "former")
+    fieldsets = (
+        (None, {"fields": _told}),
+        (gettext_lazy("Details"), {"fields": _details, "classes": ("collapse",)}),
+    )
+    readonly_fields = (*_told, *_details)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # What a page shows of a person it asks for; the documents may be large.
@@ -115,16 +141,37 @@ class ProfileAdmin(ReadOnlyModelAdmin):
     ) -> Any:
         profile = super().get_object(request, object_id, from_field)
         profile.in_clear = profile.workspace_id in _in_clear(request)
+        self._name(request, [profile])
         return profile
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        self._name(request, found.result_list)
+        return found
+
+    def _name(self, request: HttpRequest, profiles: Iterable[Any]) -> None:
+        """Name people, and whom they were merged into, in one look."""
+        names = _names(request, ((each.workspace_id, each.pk) for each in profiles))
+        for each in profiles:
+            each.names = names
+
+    def name_of(self, obj: Any) -> str:
+        return str(obj.names[obj.pk])
+
+    @admin.display(description=gettext_lazy("person"))
+    def person(self, profile: Any) -> str:
+        return self.name_of(profile)
 
     @admin.display(description=gettext_lazy("merged into"))
     def merged(self, profile: Any) -> SafeString | str:
-        return _link(profile.merged_into_id)
+        # A person and their survivor have one name.
+        survivor = profile.merged_into_id
+        return _link(survivor, {survivor: profile.names[profile.pk]})
 
     @admin.display(description=gettext_lazy("former QAIDs"))
-    def former(self, profile: Any) -> SafeString | str:
+    def former(self, profile: Any) -> str:
         qaids = profile.merged.order_by("qaid").values_list("qaid", flat=True)[:LISTED]
-        return format_html_join(", ", "{}", ((_link(qaid),) for qaid in qaids)) or "–"
+        return ", ".join(map(str, qaids)) or "–"
 
     @admin.display(description=gettext_lazy("IDs"))
     def identifiers(self, profile: Any) -> SafeString | str:
@@ -223,7 +270,23 @@ class MappingConflictAdmin(ReadOnlyModelAdmin):
     ) -> Any:
         conflict = super().get_object(request, object_id, from_field)
         conflict.in_clear = conflict.workspace_id in _in_clear(request)
+        self._name(request, [conflict])
         return conflict
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        self._name(request, found.result_list)
+        return found
+
+    def _name(self, request: HttpRequest, conflicts: Iterable[Any]) -> None:
+        both = (
+            (each.workspace_id, qaid)
+            for each in conflicts
+            for qaid in (each.kept_id, each.other_id)
+        )
+        names = _names(request, both)
+        for each in conflicts:
+            each.names = names
 
     @admin.display(description=gettext_lazy("what happened"))
     def explanation(self, conflict: Any) -> str:
@@ -245,8 +308,8 @@ class MappingConflictAdmin(ReadOnlyModelAdmin):
 
     @admin.display(description=gettext_lazy("has the record"))
     def kept_person(self, conflict: Any) -> SafeString | str:
-        return _link(conflict.kept_id)
+        return _link(conflict.kept_id, conflict.names)
 
     @admin.display(description=gettext_lazy("the other person"))
     def other_person(self, conflict: Any) -> SafeString | str:
-        return _link(conflict.other_id)
+        return _link(conflict.other_id, conflict.names)

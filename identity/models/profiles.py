@@ -9,6 +9,8 @@ lock and has just read or made every row that it names.
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from identity.models.id_types import MAX_VALUE_LENGTH
@@ -198,4 +200,5 @@ class MappingConflict(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kept_id} / {self.other_id}"
+        moment = date_format(localtime(self.detected_at), "SHORT_DATETIME_FORMAT")
+        return f"{self.id_type.code} · {moment}"

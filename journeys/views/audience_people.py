@@ -58,6 +58,7 @@ def people_of(found: Audience, request: WorkspaceRequest, *, sample: bool) -> di
         "with_sample": sample,
         "people": _people(some, in_clear=in_clear),
         "in_clear": in_clear,
+        "may_see_people": readers.may_read(request, readers.OF_PEOPLE),
         "point": POINT_LABELS[Point.VIEW_PROFILES],
     }
 

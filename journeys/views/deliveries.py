@@ -85,7 +85,7 @@ def shown_row(row: Row) -> dict[str, Any]:
     """Return what ``journeys/_delivery.html`` shows of one row."""
     return {
         "row": row,
-        "label": filters.state_label(row.state),
+        "label": row.state.label,
         "tone": filters.TONES.get(row.state, ""),
         "reason": words.reason(row.reason, row.plan.definition) if row.reason else "",
     }
@@ -185,7 +185,7 @@ _HEAD: Final = (
     gettext_lazy("State"),
     gettext_lazy("Reason"),
     gettext_lazy("HTTP status"),
-    gettext_lazy("Tries"),
+    gettext_lazy("Attempts"),
     gettext_lazy("Delivery"),
 )
 
@@ -231,7 +231,7 @@ def _lines(rows: Iterator[Row], language: str | None, zone: tzinfo) -> Iterator[
                 row.journey,
                 row.step,
                 row.webhook,
-                filters.state_label(row.state),
+                row.state.label,
                 words.reason(row.reason, row.plan.definition) if row.reason else "",
                 row.status_code or "",
                 row.attempts,

@@ -67,6 +67,7 @@ def why(request: WorkspaceRequest, pk: int, run: int, qaid: int) -> HttpResponse
         "journey": found.journey,
         "run": found,
         "qaid": person.pk,
+        "name": people.label(person, in_clear=may_see),
         "timeline": timeline,
         "may_see": may_see,
         "may_see_person": readers.may_read(request, readers.OF_PEOPLE),

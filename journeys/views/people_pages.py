@@ -97,6 +97,7 @@ def person_page(request: WorkspaceRequest, qaid: int) -> HttpResponse:
     sent = deliveries.page(chosen, in_clear=in_clear).rows if sees_deliveries else []
     shown = {
         "person": person,
+        "name": people.label(person, in_clear=in_clear),
         "former": qaids[1:],
         "qaids": ",".join(map(str, qaids)),
         "ids": known.ids(person, in_clear=in_clear),

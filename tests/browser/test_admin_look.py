@@ -137,11 +137,11 @@ def test_header_and_navigation_are_the_console_s(page: Page, setting: Setting) -
 
 def test_rows_are_chosen_before_something_is_done_with_them(page: Page, setting: Setting) -> None:
     page.goto(setting.pages["deliveries"])
-    expect(page.get_by_role("button", name="Run")).to_be_hidden()
+    expect(page.get_by_role("button", name="Apply")).to_be_hidden()
 
     page.locator("input.action-select").first.check()
 
-    expect(page.get_by_role("button", name="Run")).to_be_visible()
+    expect(page.get_by_role("button", name="Apply")).to_be_visible()
     expect(page.locator(".action-counter")).to_have_text("1 of 50 selected")
 
 

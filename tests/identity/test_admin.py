@@ -13,12 +13,14 @@ from identity.models import (
     EventAttribute,
     EventType,
     IdType,
+    MappingConflict,
     MappingKey,
     Profile,
     Tag,
 )
 from tests.factories import make_administrator, make_member, make_workspace
 from tests.identity.factories import (
+    NOW,
     make_audience,
     make_event,
     make_event_type,
@@ -26,6 +28,7 @@ from tests.identity.factories import (
     make_profile,
     make_tag,
 )
+from tests.reading import heading, told
 from workspaces.models import AuditEntry, Workspace
 from workspaces.points import Point
 
@@ -334,3 +337,55 @@ def test_a_person_is_a_record(client: Client, person: Profile) -> None:
     assert client.get(url("profile", "add")).status_code == 403
     assert client.post(url("profile", "change", person.pk), {"tags": "{}"}).status_code == 403
     assert client.get(url("profile", "delete", person.pk)).status_code == 403
+
+
+def test_people_are_called_by_an_id_and_qaids_are_details(
+    client: Client, data_manager: Client, home: Workspace
+) -> None:
+    source, mobile = home.data_sources.get(), home.id_types.get(code="MOBILE")
+    ann = make_profile(home, qaid=7_654_321)
+    make_identifier(ann, mobile, "13800000001", source=source)
+    make_profile(home, qaid=7_654_322, merged_into=ann)
+    bob = make_profile(home, qaid=7_654_323)
+    conflict = MappingConflict.objects.create(
+        workspace=home,
+        id_type=mobile,
+        decided_by=mobile,
+        values=["13800000001", "13800000009"],
+        kept=ann,
+        other=bob,
+        data_source=source,
+        detected_at=NOW,
+    )
+    addresses = [
+        url("profile", "changelist"),
+        url("profile", "change", ann.pk),
+        url("profile", "history", ann.pk),
+        url("mappingconflict", "changelist"),
+        url("mappingconflict", "change", conflict.pk),
+    ]
+
+    for address in addresses:
+        seen, masked = (each.get(address).content.decode() for each in (client, data_manager))
+        assert "13800000001" in told(seen), address
+        assert "138****0001" in told(masked), address
+        assert "13800000001" not in masked, address
+        assert "76543" not in told(seen), address
+    page = client.get(url("profile", "change", ann.pk)).content.decode()
+    assert heading(page) == "13800000001"
+    assert "7654322" in page
+    assert "Person without an ID" in told(client.get(addresses[0]).content.decode())
+
+
+def test_the_list_of_people_names_them_in_one_look(client: Client, home: Workspace) -> None:
+    make_profile(home)
+    client.get(url("profile", "changelist"))
+
+    with CaptureQueriesContext(connection) as few:
+        client.get(url("profile", "changelist"))
+    for _person in range(5):
+        make_profile(home)
+    with CaptureQueriesContext(connection) as many:
+        client.get(url("profile", "changelist"))
+
+    assert len(many) == len(few)

@@ -18,9 +18,11 @@ from tests.identity.factories import (
     make_audience,
     make_event,
     make_identifier,
+    make_profile,
     make_tag,
 )
 from tests.journeys.factories import Scene, make_purchase, make_scene
+from tests.reading import heading, told
 from workspaces import audit
 from workspaces.points import POINT_LABELS, Point
 
@@ -226,10 +228,33 @@ def test_a_merged_person_leads_to_the_survivor_who_names_them(
     answer = administrator.get(page(scene, younger))
 
     assert answer.headers["Location"] == page(scene, older)
-    assert (
-        f"Merged from QAID {younger.qaid}."
-        in administrator.get(page(scene, older)).content.decode()
-    )
+    shown = administrator.get(page(scene, older)).content.decode()
+    assert f"<dt>Merged from</dt><dd>{younger.qaid}</dd>" in shown
+
+
+def test_a_person_is_called_by_an_id_and_the_qaid_is_a_detail(
+    administrator: Client, scene: Scene
+) -> None:
+    person = make_profile(scene.workspace, qaid=7_654_321)
+    make_identifier(person, scene.email, "li@example.com", source=scene.source)
+    nameless = make_profile(scene.workspace, qaid=7_654_322)
+    audience = make_audience(scene.workspace, people=[person, nameless])
+    manager = holding(scene, Point.MANAGE_DATA)
+
+    seen = administrator.get(page(scene, person)).content.decode()
+    masked = manager.get(page(scene, person)).content.decode()
+    unknown = administrator.get(page(scene, nameless)).content.decode()
+    sample = administrator.get(url(scene, "audience_people", audience.pk), {"sample": ""})
+
+    assert heading(seen) == "li@example.com"
+    assert heading(masked) == "l****@example.com"
+    assert heading(unknown) == "Person without an ID"
+    assert "<dd>7654321</dd>" in seen
+    listed = sample.content.decode()
+    assert page(scene, person) in listed
+    assert "Person without an ID" in listed
+    for shown in (seen, masked, unknown, listed):
+        assert "76543" not in told(shown)
 
 
 def test_an_erased_person_says_that_nothing_is_left(administrator: Client, scene: Scene) -> None:

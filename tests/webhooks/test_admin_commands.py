@@ -98,7 +98,7 @@ def test_as_a_member_the_command_has_the_members_rights(webhook: Webhook) -> Non
         (("CRM coupons", "--role", "boss"), "has no role “boss”"),
         (("CRM coupons", "--group", "all"), "has no member group “all”"),
         (("CRM coupons", "--member", "x@y.z"), "x@y.z is not a member"),
-        (("CRM coupons",), "Choose at least one member"),
+        (("CRM coupons",), "Choose at least one workspace member"),
         (("CRM coupons", "--role", "marketer", "--until", "soon"), "“soon” is no time"),
     ],
 )

@@ -622,7 +622,7 @@ def test_a_grant_that_fails_keeps_what_was_typed(console: Client, workspace: Wor
     )
 
     assert response.status_code == 422
-    assert "Choose at least one member, role or member group." in errors_of(response)
+    assert "Choose at least one workspace member, role or member group." in errors_of(response)
     assert "For the autumn" in response.content.decode()
 
 

@@ -66,6 +66,18 @@ def test_a_list_without_anything_tells_what_it_will_hold(language: str) -> None:
     assert {"workspaces.membergroup", "webhooks.webhook", "webhooks.attempt"} <= {*empty}
 
 
+@pytest.mark.parametrize(("language", "word"), [("en", "Apply"), ("zh-hans", "应用")])
+def test_what_was_chosen_for_the_rows_is_applied(language: str, word: str) -> None:
+    make_workspace()
+    operator = make_operator()
+    operator.language = language
+    operator.save()
+
+    _, text = shown(logged_in(operator), address(User))
+
+    assert f'name="index" value="0">{word}</button>' in text
+
+
 def test_a_list_in_which_nothing_matches_says_so_and_clears_the_search() -> None:
     make_workspace()
     client = logged_in(make_operator())
@@ -87,7 +99,7 @@ def test_a_filter_that_leaves_nothing_is_not_taken_for_first_use() -> None:
 
     assert "No orders to send again yet" in plain
     assert "No orders to send again yet" not in paged
-    assert "No matching members" in filtered
+    assert "No matching workspace members" in filtered
     assert "Nothing has what the filter asks for." in filtered
     assert '<a class="button" href="?">' in filtered
 

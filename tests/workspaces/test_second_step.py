@@ -7,9 +7,11 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from django.core.cache import cache
+from django.core.management import call_command
 from django.test import Client
 
 from tests.factories import PASSWORD, make_member, make_operator, make_workspace
+from tests.reading import heading, told
 from workspaces.models import User
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +91,27 @@ def test_an_operator_sees_that_somebody_has_a_second_step_and_not_its_secret() -
         for name in ("secret", "seed"):
             assert f"{name}&quot;" not in page
             assert step.data.get(name, "nothing of this kind") not in page
+
+
+def test_the_operators_list_of_second_steps_is_chinese_and_asks_for_no_migration() -> None:
+    client, _where = log_in(make_member(make_workspace(), name="李梅"))
+    turn_on(client)
+    operator = make_operator()
+    operator.language = "zh-hans"
+    operator.save()
+    reader = Client()
+    reader.force_login(operator)
+    one = Authenticator.objects.get(type=Authenticator.Type.TOTP)
+
+    listed = reader.get("/admin/mfa/authenticator/").content.decode()
+    page = reader.get(f"/admin/mfa/authenticator/{one.pk}/change/").content.decode()
+
+    assert heading(listed) == "两步验证方式"
+    for said in ("账号", "类别", "添加时间", "最近使用时间", "身份验证器应用", "恢复码"):
+        assert said in told(listed), said
+    for said in ("Authenticator", "Created", "Last used", "User", "TOTP"):
+        assert said not in told(listed) + told(page), said
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
 def test_it_is_turned_off_again() -> None:

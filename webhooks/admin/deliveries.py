@@ -80,7 +80,6 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         "id",
         "webhook",
         "journey",
-        "qaid",
         "person",
         "reach",
         "outcome",
@@ -89,12 +88,14 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         "duration_ms",
         "first_attempt_at",
         "updated_at",
-        "message_id",
         "their_answer",
         "part",
         "tries",
         "receipts",
+        "message_id",
+        "qaid",
     )
+    details = ("id", "message_id", "qaid")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         found = super().get_queryset(request).prefetch_related("webhook", "plan")
@@ -172,12 +173,12 @@ class DeliveryAdmin(OneWorkspaceAdmin):
             return format_html("{}", _("It cannot be made again."))
         return code(obj.masks.text(text, obj))
 
-    @admin.display(description=gettext_lazy("later tries"))
+    @admin.display(description=gettext_lazy("later attempts"))
     def tries(self, obj: Any) -> SafeString:
         rows = Attempt.objects.filter(day=obj.day, delivery_id=obj.pk).order_by("at")[:100]
         may_read = obj.masks.may_read(obj.plan)
         return table(
-            (_("Try"), _("When"), _("Kind"), _("Outcome"), _("Status"), _("Time"), _("Answer")),
+            (_("Attempt"), _("When"), _("Kind"), _("Outcome"), _("Status"), _("Time"), _("Answer")),
             [
                 (
                     row.number,

@@ -49,7 +49,7 @@ class MessageAdmin(OneWorkspaceAdmin):
     def people(self, obj: Message) -> int:
         return len(obj.delivery_ids)
 
-    @admin.display(description=gettext_lazy("next try"))
+    @admin.display(description=gettext_lazy("next attempt"))
     def next_try(self, obj: Message) -> str:
         if obj.due_at > holding.HELD_AFTER:
             return _("Held back by an operator")

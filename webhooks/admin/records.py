@@ -57,6 +57,8 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
     """A big table's list: of one workspace at a time, so that its index serves the page."""
 
     point = Point.VIEW_DELIVERIES
+    # Of the fields, those that only machines and operators call things by.
+    details: ClassVar[tuple[str, ...]] = ()
     changelist: ClassVar[type[KeysetChangeList]] = RecordList
     list_per_page = 50
     sortable_by = ()
@@ -107,6 +109,12 @@ class OneWorkspaceAdmin(ReadOnlyModelAdmin):
         with current.locale(request, self.scope_of(request, obj)):
             context = {"title": str(obj or ""), "subtitle": None, **(extra_context or {})}
             return current.rendered(super().changeform_view(request, object_id, form_url, context))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        told = [name for name in self.fields or () if name not in self.details]
+        folded = {"fields": self.details, "classes": ("collapse",)}
+        groups = [(None, {"fields": told}), (gettext_lazy("Details"), folded)]
+        return groups if self.details else groups[:1]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields

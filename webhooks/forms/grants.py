@@ -25,7 +25,7 @@ class MembersField(forms.ModelMultipleChoiceField[Membership]):
 class GrantForm(forms.Form):
     """Members, roles and member groups at once, and the role that mends the other gate."""
 
-    members = MembersField(Membership.objects.none(), required=False, label=_("Members"))
+    members = MembersField(Membership.objects.none(), required=False, label=_("Workspace members"))
     roles = forms.ModelMultipleChoiceField(
         Role.objects.none(),
         required=False,

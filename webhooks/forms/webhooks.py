@@ -97,7 +97,7 @@ class WebhookForm(ScopedForm):
             ),
             "batch_size": _("How many people one request may hold."),
             "rate_per_second": _("Empty: as fast as the other system answers."),
-            "expiry_hours": _("Counted from the first try; pauses do not count."),
+            "expiry_hours": _("Counted from the first attempt; pauses do not count."),
             "answers_409": _("A 409 then counts as accepted: the message had arrived before."),
             "success_value": _("What the success field must hold for a 2xx to count."),
             "receipts_enabled": _("The other system reports later what became of a message."),

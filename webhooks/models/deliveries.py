@@ -2,6 +2,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from webhooks.choices import AttemptKind, DeliveryState
 
@@ -49,7 +50,7 @@ class Delivery(models.Model):
     status_code = models.PositiveSmallIntegerField(_("status"), null=True)
     answer = models.TextField(_("answer"), blank=True)
     duration_ms = models.PositiveIntegerField(_("duration"), null=True)
-    first_attempt_at = models.DateTimeField(_("first try at"), null=True)
+    first_attempt_at = models.DateTimeField(_("first attempt at"), null=True)
     updated_at = models.DateTimeField(_("changed at"))
 
     class Meta:
@@ -91,7 +92,7 @@ class Attempt(models.Model):
     )
     delivery_id = models.CharField(_("delivery ID"), max_length=64)
     message_id = models.CharField(_("message ID"), max_length=64)
-    number = models.PositiveSmallIntegerField(_("try"))
+    number = models.PositiveSmallIntegerField(_("attempt"))
     kind = models.CharField(_("kind"), max_length=10, choices=AttemptKind, default=AttemptKind.AUTO)
     at = models.DateTimeField(_("at"))
     outcome = models.CharField(_("outcome"), max_length=20)
@@ -102,7 +103,7 @@ class Attempt(models.Model):
 
     class Meta:
         verbose_name = _("attempt")
-        verbose_name_plural = _("attempts")
+        verbose_name_plural = pgettext_lazy("list", "attempts")
         ordering = ["at"]
         indexes = [
             # Read by the delivery's page and the timeline.

@@ -157,9 +157,9 @@ class Message(models.Model):
     positions = ArrayField(models.IntegerField())  # Indexes into the chunk's people.
     body = models.BinaryField()
     kind = models.CharField(_("kind"), max_length=10, default="auto")
-    attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
-    first_attempt_at = models.DateTimeField(_("first try"), null=True)
-    due_at = models.DateTimeField(_("next try"))
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    first_attempt_at = models.DateTimeField(_("first attempt"), null=True)
+    due_at = models.DateTimeField(_("next attempt"))
     expires_at = models.DateTimeField(_("expires"), null=True)
     lease = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)

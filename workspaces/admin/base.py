@@ -219,6 +219,23 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
         exclude = tuple(declared or ())
         return (*exclude, "workspace") if self.workspace_lookup == "workspace" else exclude
 
+    def name_of(self, obj: Any) -> str:
+        """Return what the object is called on its pages; the trail keeps ``str(obj)``."""
+        return str(obj)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None and context.get("subtitle"):
+            context["subtitle"] = self.name_of(obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
     # -- the audit trail, in place of Django's log
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -284,7 +301,8 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
         page = self.get_paginator(request, entries, 100).get_page(request.GET.get(PAGE_VAR, 1))
         context = {
             **self.admin_site.each_context(request),
-            "title": _("History of %(name)s") % {"name": obj},
+            "title": _("History of %(name)s") % {"name": self.name_of(obj)},
+            "name": self.name_of(obj),
             "entries": page,
             "module_name": capfirst(self.opts.verbose_name_plural),
             "object": obj,

@@ -79,7 +79,7 @@ class MembershipAdmin(ScopedModelAdmin):
 
     point = Point.MANAGE_MEMBERS
     audited = False
-    list_display = ("user", "email", "role_names", "state", "created_at")
+    list_display = ("name", "email", "role_names", "state", "created_at")
     list_select_related = ("user", "workspace")
     list_filter = ("roles", "is_active")
     search_fields = ("user__name", "user__email")
@@ -87,6 +87,10 @@ class MembershipAdmin(ScopedModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).prefetch_related("roles")
+
+    @admin.display(description=_("name"), ordering="user__name")
+    def name(self, obj: Membership) -> str:
+        return str(obj.user)
 
     @admin.display(description=_("e-mail"), ordering="user__email")
     def email(self, obj: Membership) -> str:
@@ -167,7 +171,7 @@ class MembershipAdmin(ScopedModelAdmin):
         path = obj.added.password_path
         context = {
             **self.admin_site.each_context(request),
-            "title": _("Member added") if path else _("Invitation waiting"),
+            "title": _("Workspace member added") if path else _("Invitation waiting"),
             "opts": self.opts,
             "membership": obj,
             "link": request.build_absolute_uri(path) if path else "",
@@ -229,7 +233,7 @@ class RoleAdmin(ScopedModelAdmin):
     def points(self, obj: Role) -> str:
         return roles.label_list(roles.points_of(obj))
 
-    @admin.display(description=_("members"))
+    @admin.display(description=_("workspace members"))
     def member_count(self, obj: Role) -> int:
         return obj.memberships.count()
 
@@ -272,7 +276,7 @@ class MemberGroupForm(ScopedForm):
         Membership.objects.none(),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        label=_("Members"),
+        label=_("Workspace members"),
     )
 
     class Meta:
@@ -297,7 +301,7 @@ class MemberGroupAdmin(ScopedModelAdmin):
     fields = ("name", "members")
     actions = None
 
-    @admin.display(description=_("members"))
+    @admin.display(description=_("workspace members"))
     def member_count(self, obj: MemberGroup) -> int:
         return obj.members.count()
 

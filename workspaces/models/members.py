@@ -100,7 +100,7 @@ class Membership(Holder):
         settings.AUTH_USER_MODEL,
         models.CASCADE,
         related_name="memberships",
-        verbose_name=_("user"),
+        verbose_name=_("account"),
     )
     roles = models.ManyToManyField(
         Role, related_name="memberships", blank=True, verbose_name=_("roles")
@@ -122,8 +122,8 @@ class Membership(Holder):
     objects = MembershipQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("member")
-        verbose_name_plural = _("members")
+        verbose_name = _("workspace member")
+        verbose_name_plural = _("workspace members")
         ordering = ["workspace", "user__name", "user__email"]
         constraints = [
             models.UniqueConstraint(
@@ -155,7 +155,7 @@ class MemberGroup(Holder):
         verbose_name=_("group"),
     )
     members = models.ManyToManyField(
-        Membership, related_name="member_groups", blank=True, verbose_name=_("members")
+        Membership, related_name="member_groups", blank=True, verbose_name=_("workspace members")
     )
 
     class Meta:

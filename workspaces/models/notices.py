@@ -24,7 +24,7 @@ class Notice(models.Model):
         settings.AUTH_USER_MODEL,
         models.CASCADE,
         related_name="notices",
-        verbose_name=_("user"),
+        verbose_name=_("account"),
     )
     # The key of the sentence; it is put together in the reader's language.
     kind = models.CharField(_("kind"), max_length=50)

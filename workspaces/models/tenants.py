@@ -54,7 +54,7 @@ class OrganizationMember(models.Model):
         settings.AUTH_USER_MODEL,
         models.CASCADE,
         related_name="organization_members",
-        verbose_name=_("user"),
+        verbose_name=_("account"),
     )
     is_administrator = models.BooleanField(
         _("organization administrator"),
