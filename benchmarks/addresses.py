@@ -45,6 +45,8 @@ def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
         "deliveries accepted": f"{deliveries}?run={made.pk}&state=delivered",
         "deliveries skipped": f"{deliveries}?run={made.pk}&state=skipped",
         "deliveries of a reason": f"{deliveries}?run={made.pk}&tally=skipped:no_id",
+        "deliveries of a reason, all journeys": f"{deliveries}?tally=skipped:no_id",
+        "deliveries of a rare reason, all journeys": f"{deliveries}?tally=dead:gone",
         "deliveries of a webhook": f"{deliveries}?webhook={setting.webhook.pk}",
         "deliveries of nobody": f"{deliveries}?run={made.pk}&state=dead",
         "deliveries of a run before": f"{deliveries}?run={made.pk}&until=2000-01-01T00:00",

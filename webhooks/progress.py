@@ -33,6 +33,16 @@ SELECT plan_id, chunks, planned, queued, delivered, dead, expired, cancelled, sk
 FROM counted LEFT JOIN tallied USING (plan_id)
 """
 
+# Some million people: what a list of reasons costs does not grow with what was sent before.
+_LATELY: Final = 2000
+_REASONS: Final = """
+SELECT key FROM (
+    SELECT tallies FROM webhooks_chunk WHERE plan_id = ANY(%(plans)s)
+    ORDER BY plan_id DESC, number DESC LIMIT %(lately)s
+) AS latest, jsonb_each_text(tallies)
+WHERE key !~ '^(default|blank):'
+GROUP BY key ORDER BY sum(value::bigint) DESC, key
+"""
 
 _NUMBERS: Final = (
     "chunks",
@@ -98,3 +108,10 @@ def counts(plan_ids: Sequence[int]) -> dict[int, Counts]:
                 setattr(found[plan_id], name, int(number))
             found[plan_id].tallies = json.loads(tallies)
     return found
+
+
+def reasons_lately(plan_ids: Sequence[int]) -> list[str]:
+    """Return ``state:reason`` of the latest people of the plans, the commonest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REASONS, {"plans": list(plan_ids), "lately": _LATELY})
+        return [key for (key,) in cursor.fetchall()]

@@ -24,6 +24,7 @@ from journeys.deliveries import Filter
 from journeys.models import Journey, Run
 from journeys.views import words
 from webhooks import progress
+from webhooks.answers import reason_sentence
 from webhooks.choices import DeliveryState
 from webhooks.models import Plan, Webhook
 from workspaces.models import Workspace
@@ -51,11 +52,6 @@ TONES: Final = {
     DeliveryState.UNCERTAIN: "amber",
     DeliveryState.QUEUED: "open",
 }
-
-
-def state_label(state: DeliveryState) -> str:
-    """Return a state as the run page and its question before a stop name it."""
-    return _("Taken out") if state == DeliveryState.CANCELLED else str(state.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ def read(query: QueryDict, workspace: Workspace) -> Filter:
         step=_step(query.get("step", ""), run),
         webhook=webhook,
         state=DeliveryState(asked) if asked in DeliveryState else None,
-        tally=line(query.get("tally"), at_most=300) if run else "",
+        tally=line(query.get("tally"), at_most=300),
         qaids=qaids_of(query.get("person", "")),
         since=_moment(query.get("since", "")),
         until=_moment(query.get("until", "")),
@@ -164,9 +160,7 @@ def shown(chosen: Filter) -> dict[str, Any]:
         "runs": _runs(chosen),
         "steps": _steps(chosen),
         "webhooks": _webhooks(chosen),
-        "states": [
-            Option(state, state_label(state), chosen.state == state) for state in DeliveryState
-        ],
+        "states": [Option(state, state.label, chosen.state == state) for state in DeliveryState],
         "reasons": _reasons(chosen),
     }
     return {
@@ -254,9 +248,12 @@ _FILLED: Final = {
 
 
 def _reasons(chosen: Filter) -> list[Option]:
-    """Return why people were not accepted, and what was filled in, the commonest first."""
+    """Return why people were not accepted, and what was filled in, the commonest first.
+
+    Without a run: why lately. What was filled in belongs to one step's variables.
+    """
     if chosen.run is None:
-        return []
+        return _reasons_of_all(chosen)
     plan_ids = replace(chosen, webhook=None).plan_ids()
     definitions = dict(Plan.objects.filter(pk__in=plan_ids).values_list("pk", "definition"))
     labels: dict[str, str] = {}
@@ -273,9 +270,16 @@ def _reasons(chosen: Filter) -> list[Option]:
     return [Option(key, labels[key], key == chosen.tally) for key in ordered]
 
 
+def _reasons_of_all(chosen: Filter) -> list[Option]:
+    found = progress.reasons_lately(chosen.plan_ids())
+    if chosen.tally and chosen.tally not in found:
+        found.append(chosen.tally)
+    return [Option(key, tally_label(key, {}), key == chosen.tally) for key in found]
+
+
 def tally_label(tally: str, definition: dict[str, Any]) -> str:
-    """Return a key of ``Chunk.tallies`` as people read it."""
+    """Return a key of ``Chunk.tallies`` as people read it; with no definition, of any step."""
     kind, _colon, rest = tally.partition(":")
     if kind in _FILLED:
         return str(_FILLED[kind]) % {"variable": "${" + rest.rpartition(":")[2] + "}"}
-    return words.reason(rest, definition)
+    return words.reason(rest, definition) if definition else str(reason_sentence(rest))

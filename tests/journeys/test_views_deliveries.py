@@ -12,12 +12,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from identity import masking
 from journeys import stages
 from journeys.models import Run
 from journeys.views.deliveries import harmless
 from tests.factories import make_administrator, make_member
 from tests.journeys.factories import Scene, grant, make_scene
 from tests.journeys.test_whole_way import publish, work
+from tests.reading import heading
 from tests.webhooks.processes import wait_until
 from webhooks import standing
 from webhooks.engine import Sender
@@ -138,6 +140,27 @@ def test_filters_narrow_and_are_named(
     assert "Cancelled" not in shown
 
 
+def test_a_reason_is_looked_for_in_all_journeys(
+    administrator: Client, scene: Scene, run: Run, receiver: Receiver
+) -> None:
+    refused = refuse(scene, receiver)
+    page = administrator.get(url(scene), {"tally": "dead:rejected"})
+
+    assert [(each.value, each.label, each.chosen) for each in page.context["reasons"]] == [
+        ("dead:rejected", "The other system refused the request.", True),
+        ("skipped:no_id", "No ID of the wanted type is known in any data source.", False),
+    ]
+    assert {each["row"].run for each in page.context["rows"]} == {refused}
+    assert len(rows(administrator, scene, tally="skipped:no_id")) == 2
+    since = (timezone.localtime() - timedelta(hours=1)).isoformat()
+    assert len(rows(administrator, scene, tally="skipped:no_id", since=since)) == 2
+    # What nobody has is said in the words of the filter, and can be sent again by nobody.
+    nobody = administrator.get(url(scene), {"tally": "dead:gone"}).content.decode()
+    assert "No delivery matches: The other system says that this URL is no longer in use" in nobody
+    asked = administrator.get(f"{url(scene, 'send_again')}?tally=dead:rejected")
+    assert asked.context["count"] == 2
+
+
 def test_a_time_is_looked_up_and_not_looked_for_chunk_by_chunk(
     member: Client, scene: Scene, run: Run, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +245,20 @@ def test_ids_are_masked_without_the_right(member: Client, scene: Scene, run: Run
         answer = member.get(address)
         text = answer.getvalue().decode() if answer.streaming else answer.content.decode()
         assert sent.sent_id not in text, address
-    assert "“User Insight-People in Clear”" in member.get(why).content.decode()
+    shown = member.get(why).content.decode()
+    assert "“User Insight-People in Clear”" in shown
+    assert heading(shown) == masking.mask(sent.sent_id, scene.mobile)
+
+
+def test_who_was_never_sent_to_is_called_by_another_id(
+    administrator: Client, scene: Scene, run: Run
+) -> None:
+    (skipped,) = rows(administrator, scene, run=run.pk, state="skipped")
+    page = administrator.get(url(scene)).content.decode()
+
+    assert (skipped.sent_to, skipped.person) == ("", "nomobile@example.com")
+    assert "nomobile@example.com" in page
+    assert "QAID" not in page
 
 
 def test_why_shows_the_exact_request_and_each_answer(
