@@ -25,6 +25,7 @@ from journeys.layout import END_KEY, Canvas, Node, Number, lay_out
 from journeys.models import Journey, Run
 from journeys.views import progress
 from journeys.views.access import get_journey, may
+from workspaces import parts
 from workspaces.points import Point
 from workspaces.sentences import joined
 from workspaces.typed import whole
@@ -92,11 +93,13 @@ def page_context(request: WorkspaceRequest, journey: Journey) -> dict[str, Any]:
     )
     problems = publishing.problems_of(document, loaded, journey)
     run = _newest_run(journey)
-    counts = _numbers(request, run)
+    read = parts.read(lambda: _numbers(request, run))
+    counts = read or {}
     return {
         "journey": journey,
         "canvas": _canvas(document, loaded, problems, counts),
         "live": _live(run, counts),
+        "counts_failed": read is None,
         "starts": components.starts(),
         "addable": components.addable(),
         "may_edit": may(request, Point.AUTOMATED_MARKETING),

@@ -19,7 +19,7 @@ from journeys.drafts import StaleDraft
 from journeys.forms.journeys import CreateForm, NameForm
 from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused, show_again
-from workspaces import current
+from workspaces import current, parts
 from workspaces.points import Point
 from workspaces.sentences import joined
 from workspaces.typed import line, whole
@@ -42,6 +42,7 @@ def journey_list(request: WorkspaceRequest) -> HttpResponse:
         request.GET.get("page")
     )
     segments = _segments(totals, state)
+    steps = parts.read(lambda: _first_steps(request))
     shown = {
         "rows": listing.rows(list(page), workspace=request.workspace, now=timezone.now()),
         "page": page,
@@ -51,21 +52,21 @@ def journey_list(request: WorkspaceRequest) -> HttpResponse:
         "state_label": next((each["label"] for each in segments[1:] if each["current"]), ""),
         "sort": sort,
         "is_first_use": not totals and not words,
-        "steps": _first_steps(request),
+        "steps": None if steps is None or steps.is_done else steps,
+        "steps_failed": steps is None,
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "under_way": UNDER_WAY,
     }
     return render(request, "journeys/list.html", shown)
 
 
-def _first_steps(request: WorkspaceRequest) -> Checklist | None:
-    """Return what is to do before the first journey sends; None once all of it is done."""
-    found = checklist.of(
+def _first_steps(request: WorkspaceRequest) -> Checklist:
+    """Return what is to do before the first journey sends."""
+    return checklist.of(
         workspace=request.workspace,
         points=current.rights(request).points.get(request.workspace.pk, ()),
         now=timezone.now(),
     )
-    return None if found.is_done else found
 
 
 def _segments(totals: dict[str, int], state: str) -> list[dict[str, object]]:

@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
 
-from journeys import runs
+from journeys import runs, uses
 from journeys.attention import marks_of
 from journeys.models import Journey, Run
 from journeys.views import progress
 from journeys.views.access import get_journey, get_run, may
 from journeys.views.answers import go_to, refused, said
+from workspaces import parts
 from workspaces.points import Point
 from workspaces.sentences import joined
 from workspaces.views import WorkspaceRequest, workspace_view
@@ -29,7 +30,14 @@ def run(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
     """How a run goes, renewed every two seconds while it goes on."""
     found = get_run(request, pk, run)
     marks = marks_of([found.journey]).get(found.journey_id, [])
-    return render(request, "journeys/run.html", {**_shown(request, found), "marks": marks})
+    numbers = parts.read(lambda: progress.shown(found, now=timezone.now()))
+    shown = {
+        **_about(request, found),
+        **(numbers or {"is_open": found.state in uses.OPEN_STATES}),
+        "numbers_failed": numbers is None,
+        "marks": marks,
+    }
+    return render(request, "journeys/run.html", shown)
 
 
 @require_GET
@@ -37,12 +45,12 @@ def run(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
 def run_numbers(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
     """The numbers alone; the header's state and buttons with them when these have changed."""
     found = get_run(request, pk, run)
-    shown = _shown(request, found)
+    shown = {**_about(request, found), **progress.shown(found, now=timezone.now())}
     shown["header_changed"] = request.GET.get("known") != shown["known"]
     return render(request, "journeys/_numbers.html", shown)
 
 
-def _shown(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
+def _about(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
     newest = found.journey.runs.values_list("pk", flat=True).first()
     return {
         "journey": found.journey,
@@ -52,7 +60,6 @@ def _shown(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "may_publish": may(request, Point.PUBLISH_JOURNEYS),
         "may_find": may(request, Point.VIEW_DELIVERIES),
-        **progress.shown(found, now=timezone.now()),
     }
 
 

@@ -1,7 +1,7 @@
 // When a request fails: say what, offer "Try again", keep everything typed.
 
 import { toast } from "./toasts.js";
-import { text } from "./texts.js";
+import { icon, text } from "./texts.js";
 
 // What renews itself is asked again anyway.
 const QUIET = "[data-live], [data-quiet]";
@@ -30,8 +30,34 @@ export function quietly(promise) {
   promise.catch(() => {});
 }
 
+/** What the page asked for by itself says in its own place that it is missing, until it is there. */
+function replace(part, retry) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "button button-link", textContent: text("tryAgain") });
+  button.addEventListener("click", retry);
+  if (part.matches("span")) {
+    button.title = text("partFailed");
+    part.replaceChildren(button);
+    return;
+  }
+  const box = document.createElement("div");
+  box.className = "notice";
+  const sentence = document.createElement("div");
+  sentence.className = "notice-body";
+  sentence.textContent = text("partFailed");
+  const sign = icon("alert-circle");
+  sign.classList.add("red");
+  box.append(sign, sentence, button);
+  part.replaceChildren(box);
+}
+
 function fails(event, words, more = {}) {
-  if (event.detail.requestConfig.elt.matches(QUIET)) return;
+  const { elt, triggeringEvent: cause } = event.detail.requestConfig;
+  if (elt.matches(QUIET)) return;
+  if (elt.matches("[hx-trigger^=load]") && !cause && !more.link) {
+    replace(elt, again(event.detail));
+    return;
+  }
   for (const old of document.querySelectorAll("#toasts .toast-error")) old.remove();
   const box = toast({ text: words, tone: "error", retry: again(event.detail), ...more });
   failure = { xhr: event.detail.xhr, box };
