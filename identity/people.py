@@ -12,7 +12,7 @@ from identity.models import Identifier, IdType, Profile
 from identity.normalising import InvalidValueError, normalise
 from workspaces.models import Workspace
 
-# A person is named by an ID of one of the first types.
+# A person is named by an ID of one of the first types; who has none of them, by any other.
 NAMING_TYPES: Final = 5
 
 
@@ -58,18 +58,36 @@ def name(qaids: Sequence[int], *, id_types: Sequence[IdType], in_clear: bool) ->
     Args:
         id_types: in the order in which they are looked at; disabled ones are left out.
     """
-    types = [id_type for id_type in id_types if id_type.enabled][:NAMING_TYPES]
+    enabled = [id_type for id_type in id_types if id_type.enabled]
+    types, others = enabled[:NAMING_TYPES], enabled[NAMING_TYPES:]
     with connection.cursor() as cursor:
         found = resolution.read_people(
             cursor, qaids=qaids, id_type_ids=[id_type.pk for id_type in types], tag_codes=()
         )
+    rest = _rarer(
+        [person.profile for person in found if not any(person.ids)] if others else [], others
+    )
     named = {}
     for person in found:
         known = ((value, kind) for value, kind in zip(person.ids, types, strict=True) if value)
-        value, kind = next(known, ("", None))
+        value, kind = next(known, rest.get(person.profile, ("", None)))
         label = masking.shown(value, kind, in_clear=in_clear) if kind else unnamed()
         named[person.qaid] = Named(person.profile, label)
     return named
+
+
+def _rarer(qaids: Sequence[int], id_types: Sequence[IdType]) -> dict[int, tuple[str, IdType]]:
+    """Return an ID of these types for each of the people, of the first type that there is."""
+    if not qaids:
+        return {}
+    types = {id_type.pk: id_type for id_type in id_types}
+    rows = Identifier.objects.filter(profile__in=qaids, id_type__in=types)
+    # The last one written stays: the reverse order.
+    rows = rows.order_by("-id_type__priority", "last_seen", "-value")
+    return {
+        qaid: (value, types[type_id])
+        for qaid, value, type_id in rows.values_list("profile_id", "value", "id_type_id")
+    }
 
 
 def label(profile: Profile, *, in_clear: bool) -> str:

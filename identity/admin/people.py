@@ -16,7 +16,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from identity import masking, people
+from identity import masking, people, rule_sentences
 from identity.models import Event, IdType, MappingConflict, Profile
 from workspaces import permissions
 from workspaces.admin import scoping
@@ -196,11 +196,11 @@ class ProfileAdmin(ReadOnlyModelAdmin):
         if not profile.in_clear:
             return _need_right()
         tags = [
-            (tag.name, tag.code, profile.tags[tag.code])
+            (tag.name, _shown(profile.tags[tag.code], tag.type))
             for tag in profile.workspace.tags.all()
             if tag.code in profile.tags
         ]
-        return _table((_("Tag"), _("Code"), _("Value")), tags)
+        return _table((_("Tag"), _("Value")), tags)
 
     @admin.display(description=gettext_lazy("audiences"))
     def lists(self, profile: Any) -> str:
@@ -212,20 +212,29 @@ class ProfileAdmin(ReadOnlyModelAdmin):
     @admin.display(description=gettext_lazy("latest events"))
     def latest_events(self, profile: Any) -> SafeString | str:
         qaids = [profile.qaid, *profile.merged.values_list("qaid", flat=True)]
-        found = Event.objects.filter(profile__in=qaids).select_related("event_type")
+        found = Event.objects.filter(profile__in=qaids).prefetch_related("event_type__attributes")
         rows = [
             (
                 _time(event.occurred_at),
                 event.event_type.name,
-                _attributes(event.attributes) if profile.in_clear else _need_right(),
+                _attributes(event) if profile.in_clear else _need_right(),
             )
             for event in found.order_by("-occurred_at")[:EVENTS_SHOWN]
         ]
         return _table((_("Time"), _("Event"), _("Attributes")), rows)
 
 
-def _attributes(values: dict[str, Any]) -> str:
-    return ", ".join(f"{code}: {value}" for code, value in values.items())
+def _shown(value: Any, value_type: str) -> str:
+    several = value if isinstance(value, list) else [value]
+    return ", ".join(rule_sentences.shown(each, value_type) for each in several)
+
+
+def _attributes(event: Event) -> str:
+    names = {each.code: each.name for each in event.event_type.attributes.all()}
+    return " · ".join(
+        _("%(name)s: %(value)s") % {"name": names.get(code, code), "value": value}
+        for code, value in event.attributes.items()
+    )
 
 
 def _need_right() -> str:

@@ -8,6 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from identity import people
 from identity.choices import AudienceKind, IdKind
 from identity.models import (
     EventAttribute,
@@ -375,6 +376,17 @@ def test_people_are_called_by_an_id_and_qaids_are_details(
     assert heading(page) == "13800000001"
     assert "7654322" in page
     assert "Person without an ID" in told(client.get(addresses[0]).content.decode())
+
+
+def test_whoever_is_known_by_a_rare_type_alone_is_called_by_it(
+    client: Client, home: Workspace
+) -> None:
+    enabled = home.id_types.enabled().order_by("priority")
+    assert len(enabled) > people.NAMING_TYPES
+    rare = enabled.reverse()[0]
+    make_identifier(make_profile(home), rare, "the-only-one", source=home.data_sources.get())
+
+    assert "the-only-one" in client.get(url("profile", "changelist")).content.decode()
 
 
 def test_the_list_of_people_names_them_in_one_look(client: Client, home: Workspace) -> None:

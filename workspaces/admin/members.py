@@ -82,6 +82,7 @@ class MembershipAdmin(ScopedModelAdmin):
     list_display = ("name", "email", "role_names", "state", "created_at")
     list_select_related = ("user", "workspace")
     list_filter = ("roles", "is_active")
+    ordering = ("user__name",)
     search_fields = ("user__name", "user__email")
     actions = None
 
