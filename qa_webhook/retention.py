@@ -1,7 +1,7 @@
 """What is kept for how long, and letting go of what is older.
 
 Days and months go whole, by their partition. A day on which somebody was planned who still waits
-stays, whatever its age.
+stays, whatever its age. What went of deliveries, events and tests stands in the audit trail.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Max
 
 import identity.partitions
 from webhooks import partitions
 from webhooks.models import TestSend
+from workspaces import audit
 from workspaces.models import Notice
 
 _WAITING_DAYS: Final = "SELECT DISTINCT day FROM webhooks_chunk WHERE queued > 0 AND day < %s"
@@ -67,14 +68,20 @@ def _deliveries(moment: datetime, dry_run: bool) -> Pruned:
     kept = set(kept_for_waiting(before))
     days = [day for day in partitions.before(day=before) if day not in kept]
     if not dry_run:
-        for day in days:
-            partitions.drop(day)
+        for day in days:  # Each by itself: a day's tables are locked no longer than it takes.
+            with transaction.atomic():
+                partitions.drop(day)
+                _record("delivery.pruned", 1, str(day))
     return Pruned("days of deliveries and attempts", len(days), tuple(map(str, days)))
 
 
 def _events(month: date, dry_run: bool) -> Pruned:
-    find = identity.partitions.before if dry_run else identity.partitions.drop_before
-    names = find(month=month)
+    if dry_run:
+        names = identity.partitions.before(month=month)
+    else:
+        with transaction.atomic():
+            names = identity.partitions.drop_before(month=month)
+            _record("event.pruned", len(names), *names)
     return Pruned("months of events", len(names), tuple(names))
 
 
@@ -82,7 +89,18 @@ def _tests(moment: datetime, dry_run: bool) -> Pruned:
     """Keep the last test of each webhook: it proves that the webhook works."""
     last = TestSend.objects.order_by().values("webhook").annotate(last=Max("pk")).values("last")
     old = TestSend.objects.filter(sent_at__lt=moment).exclude(pk__in=last)
-    return Pruned("test sends", old.count() if dry_run else old.delete()[0])
+    if dry_run:
+        return Pruned("test sends", old.count())
+    with transaction.atomic():
+        number = old.delete()[0]
+        _record("testsend.pruned", number, f"< {moment.isoformat(timespec='minutes')}")
+    return Pruned("test sends", number)
+
+
+def _record(action: str, number: int, *names: str) -> None:
+    if number:
+        changes = {"number": [number, 0], "names": [names, []]}
+        audit.record(actor=None, workspace=None, action=action, obj=None, changes=changes)
 
 
 def _months_before(now: datetime, months: int) -> date:

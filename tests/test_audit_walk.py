@@ -69,6 +69,7 @@ APPS: Final = ("workspaces", "webhooks", "journeys")
 OTHER_ACTIONS: Final = {
     "webhook.tested": "sends one message; tests/webhooks/test_test_sends.py",
     "delivery.*": "sends again, holds back or hands out what was sent",
+    "webhooksecret.rotated": "every secret keeps its value; tests/webhooks/test_rotation.py",
 }
 # Take an actor, and change none of it.
 OTHER_FUNCTIONS: Final = {
@@ -901,12 +902,16 @@ def test_every_act_has_words_in_both_languages() -> None:
         "delivery.exported",
         "delivery.given_up",
         "delivery.held",
+        "delivery.pruned",
         "delivery.released",
         "delivery.redelivery_ordered",
+        "event.pruned",
         "events.imported",
         "identifiers.imported",
         "tags.imported",
+        "testsend.pruned",
         "webhook.tested",
+        "webhooksecret.rotated",
     }
     words = {}
     for language in ("en", "zh-hans"):

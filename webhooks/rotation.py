@@ -16,6 +16,7 @@ from django.db import transaction
 from webhooks import keys, own_headers, secrets
 from webhooks.models import Webhook, WebhookSecret
 from webhooks.secrets import SecretError
+from workspaces import audit
 
 _ROWS_AT_ONCE: Final = 500
 
@@ -53,6 +54,8 @@ def survey() -> Survey:
 def rotate(*, on_row: Callable[[int], None] = lambda done: None) -> int:
     """Encrypt anew under the first key whatever is under another; return how many secrets.
 
+    One entry of the audit trail tells how many, also when it was stopped half way.
+
     Args:
         on_row: told how many rows have been looked at.
 
@@ -60,11 +63,21 @@ def rotate(*, on_row: Callable[[int], None] = lambda done: None) -> int:
         SecretError: one cannot be read; those before it are done.
     """
     done = looked = 0
-    for model, one in ((WebhookSecret, _rotate_secret), (Webhook, _rotate_headers)):
-        for pk in model.objects.order_by("pk").values_list("pk", flat=True).iterator():
-            done += one(pk)
-            looked += 1
-            on_row(looked)
+    try:
+        for model, one in ((WebhookSecret, _rotate_secret), (Webhook, _rotate_headers)):
+            for pk in model.objects.order_by("pk").values_list("pk", flat=True).iterator():
+                done += one(pk)
+                looked += 1
+                on_row(looked)
+    finally:
+        if done:
+            audit.record(
+                actor=None,
+                workspace=None,
+                action="webhooksecret.rotated",
+                obj=None,
+                changes={"number": [0, done], "key": ["", secrets.keyring().current]},
+            )
     return done
 
 

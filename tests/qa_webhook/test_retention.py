@@ -15,7 +15,8 @@ import identity.partitions
 from tests.webhooks.scene import make_scene
 from webhooks import partitions
 from webhooks.models import Chunk
-from workspaces.models import Notice
+from workspaces.choices import Via
+from workspaces.models import AuditEntry, Notice
 
 pytestmark = pytest.mark.django_db
 
@@ -48,10 +49,17 @@ def test_what_is_too_old_goes_and_a_dry_run_only_says_so() -> None:
     assert len(would["months of events"][1]) == 1
     assert (would["notices"][0], would["ended sessions"][0]) == (1, 1)
     assert partitions.exists(old)
+    assert not AuditEntry.objects.filter(action__endswith=".pruned").exists()
 
     assert call(*arguments) == would
+    entries = AuditEntry.objects.filter(action__endswith=".pruned", via=Via.COMMAND)
+    assert {entry.action: entry.changes for entry in entries} == {
+        "delivery.pruned": {"number": [1, 0], "names": [[str(old)], []]},
+        "event.pruned": {"number": [1, 0], "names": [would["months of events"][1], []]},
+    }
     assert not partitions.exists(old)
     assert partitions.exists(waiting)
     assert Notice.objects.count() == 1
     again = call(*arguments)
     assert {number for number, _names in again.values()} == {0}
+    assert len(entries.all()) == 2

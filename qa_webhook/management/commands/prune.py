@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from qa_webhook import retention
 from qa_webhook.retention import Ages
+from workspaces import audit
+from workspaces.choices import Via
 from workspaces.management.base import KeepLines
 
 HELP = """Let go of what is older than it has to be kept.
@@ -18,7 +20,8 @@ Deliveries and attempts by whole days, events by whole months, then test sends (
 each webhook stays), notices and ended sessions. 0 keeps a kind for ever; what is not given comes
 from KEEP_DELIVERY_DAYS, KEEP_EVENT_MONTHS, KEEP_TEST_DAYS and KEEP_NOTICE_DAYS. A day with people
 who still wait stays. What went is gone: it is not shown, cannot be sent again, and its receipts
-are not known any more. The counts of runs stay. Run it daily, from cron or a timer.
+are not known any more. The counts of runs stay, and the audit trail tells what went of deliveries,
+events and test sends. Run it daily, from cron or a timer.
 
 Examples:
   manage.py prune --dry-run
@@ -41,6 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would go")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
 
+    @audit.through(Via.COMMAND)
     def handle(self, *args: Any, dry_run: bool, as_json: bool, **options: Any) -> None:
         kept = {
             kind: getattr(settings, f"KEEP_{kind.upper()}")

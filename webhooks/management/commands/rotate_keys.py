@@ -9,6 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from webhooks import rotation, secrets
 from webhooks.secrets import SecretError
+from workspaces import audit
+from workspaces.choices import Via
 from workspaces.management.base import KeepLines
 
 HELP = """Encrypt anew, under the first entry of FIELD_KEYS, whatever stands under another one.
@@ -16,7 +18,7 @@ HELP = """Encrypt anew, under the first entry of FIELD_KEYS, whatever stands und
 Signing keys, AES keys, receipt keys and the values of custom headers; row by row while everything
 runs, so that it may be stopped anywhere, started again, and does nothing the second time. Nobody
 else gets a new key. When it says that nothing stands under an older key, that entry can go.
-Ends with 1 when a secret cannot be read.
+How many there were stands in the audit trail. Ends with 1 when a secret cannot be read.
 
 Examples:
   manage.py rotate_keys --dry-run      under which keys do the secrets stand?
@@ -35,6 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would be changed")
         parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
 
+    @audit.through(Via.COMMAND)
     def handle(
         self, *args: Any, dry_run: bool = False, as_json: bool = False, **options: Any
     ) -> None:
