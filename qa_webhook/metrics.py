@@ -64,7 +64,9 @@ def _webhooks(found: condition.Installation) -> Iterator[Metric]:
     state = family("state", "1 for the state that the webhook is in.", "state")
     breaker = family("breaker", "1 for the state that the breaker is in.", "state")
     requests = family(
-        "requests_last_minute", "Requests of the last minute by how they ended.", "class"
+        "requests_last_minute",
+        "Requests of the last minute by how they ended; where many, by the latest.",
+        "class",
     )
     dead = family("dead_last_minute", "People who failed in the last minute.", "reason")
     late = family("due_to_sent_seconds", "From due to sent, of the last minute.", "quantile")

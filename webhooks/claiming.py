@@ -26,12 +26,12 @@ SELECT * FROM (
         WHEN c.breaker_ramp > 0 THEN least(w.concurrency, c.breaker_ramp)
         ELSE w.concurrency END, EXISTS (
         SELECT 1 FROM webhooks_message m
-        WHERE m.webhook_id = c.webhook_id AND m.due_at <= clock_timestamp()
+        WHERE m.webhook_id = c.webhook_id AND m.due_at <= statement_timestamp()
             AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
             AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
     ) AS has_messages, EXISTS (
         SELECT 1 FROM webhooks_chunk k
-        WHERE k.webhook_id = c.webhook_id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+        WHERE k.webhook_id = c.webhook_id AND k.unsent > 0 AND k.due_at <= statement_timestamp()
             AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
             AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
     ) AS has_chunks, clock_timestamp(), c.last_served
@@ -49,7 +49,7 @@ _CLAIM_CHUNK: Final = """
 WITH due AS (
     SELECT k.id, k.lease IS NOT NULL AS was_open
     FROM webhooks_chunk k
-    WHERE k.webhook_id = %(webhook)s AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+    WHERE k.webhook_id = %(webhook)s AND k.unsent > 0 AND k.due_at <= statement_timestamp()
         AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
         AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
     ORDER BY k.due_at, k.id LIMIT 1
@@ -68,7 +68,7 @@ _CLAIM_MESSAGES: Final = """
 WITH due AS (
     SELECT m.id, m.lease IS NOT NULL AS was_open
     FROM webhooks_message m
-    WHERE m.webhook_id = %(webhook)s AND m.due_at <= clock_timestamp()
+    WHERE m.webhook_id = %(webhook)s AND m.due_at <= statement_timestamp()
         AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
         AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
     ORDER BY m.due_at, m.id LIMIT %(limit)s

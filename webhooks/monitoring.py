@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-from django.db.backends.utils import CursorWrapper
+from django.db import connection, transaction
 from django.utils.functional import Promise
 
 from webhooks import answers, holding
@@ -18,6 +17,8 @@ from webhooks.choices import BreakerState, WebhookState
 # What "now" means for rates, and how far back the last errors are looked for.
 NOW_SECONDS: Final = 60
 ERRORS_HOURS: Final = 24
+# So many of the last minute's deliveries are read of each workspace, and attempts of each webhook.
+LATEST_ROWS = 10_000
 # Chunks older than this have few people left; their partitions are not looked into.
 _DAYS: Final = 14
 _ROWS_A_PLAN: Final = 20
@@ -41,19 +42,19 @@ LEFT JOIN (
 ) AS queue ON queue.webhook_id = w.id
 LEFT JOIN LATERAL (
     SELECT k.due_at FROM webhooks_chunk k
-    WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+    WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= statement_timestamp()
         AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
     ORDER BY k.due_at LIMIT 1
 ) AS chunk ON queue.unsent > 0
 LEFT JOIN LATERAL (
     SELECT m.due_at FROM webhooks_message m
-    WHERE m.webhook_id = w.id AND m.due_at <= clock_timestamp()
+    WHERE m.webhook_id = w.id AND m.due_at <= statement_timestamp()
         AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
     ORDER BY m.due_at LIMIT 1
 ) AS message ON queue.waiting > queue.unsent
 LEFT JOIN LATERAL (
     SELECT m.due_at FROM webhooks_message m
-    WHERE m.webhook_id = w.id AND m.due_at > clock_timestamp() AND m.due_at <= %(held)s
+    WHERE m.webhook_id = w.id AND m.due_at > statement_timestamp() AND m.due_at <= %(held)s
     ORDER BY m.due_at LIMIT 1
 ) AS following ON queue.waiting > queue.unsent
 LEFT JOIN LATERAL (
@@ -65,36 +66,58 @@ ORDER BY s.slug, w.name
 """
 
 # Each try counts once: the first stands in the delivery's row, the others are attempts.
-_TRIES: Final = """
+# ``statement_timestamp()`` and not the clock: what may change from row to row uses no index.
+# Of a busy workspace the latest are read, and stand for the whole minute.
+_LATEST: Final = """
+    SELECT *, CASE WHEN count(*) OVER all_of_it < %(rows)s THEN 1
+        ELSE %(seconds)s / greatest(1, extract(epoch FROM
+            statement_timestamp() - min(found.updated_at) OVER all_of_it)) END AS weight
+    FROM (
+        SELECT d.webhook_id, d.chunk_id, d.message_id, d.state, d.reason, d.status_code,
+            d.first_attempt_at, d.updated_at
+        FROM webhooks_delivery d
+        WHERE d.workspace_id = s.id AND d.day >= current_date - %(days)s
+            AND d.updated_at > statement_timestamp() - make_interval(secs => %(seconds)s)
+        ORDER BY d.updated_at DESC LIMIT %(rows)s
+    ) AS found
+    WINDOW all_of_it AS ()
+"""
+_TRIED: Final = "d.first_attempt_at > statement_timestamp() - make_interval(secs => %(seconds)s)"
+_TRIES: Final = f"""
 WITH tries AS (
-    SELECT d.webhook_id, d.message_id, CASE
+    SELECT d.webhook_id, d.message_id, d.weight, 1 AS number, CASE
         WHEN d.status_code >= 300 THEN 'status_' || d.status_code
         WHEN d.state = 'delivered' THEN 'accepted'
         ELSE coalesce(nullif(d.reason, ''), 'unknown') END AS class
-    FROM workspaces_workspace s CROSS JOIN LATERAL (
-        SELECT * FROM webhooks_delivery d
-        WHERE d.workspace_id = s.id AND d.day >= current_date - %(days)s
-            AND d.updated_at > clock_timestamp() - make_interval(secs => %(seconds)s)
-            AND d.first_attempt_at > clock_timestamp() - make_interval(secs => %(seconds)s)
-    ) AS d
-    WHERE %(webhooks)s::bigint[] IS NULL OR s.id IN (
-        SELECT workspace_id FROM webhooks_webhook WHERE id = ANY(%(webhooks)s))
+    FROM workspaces_workspace s CROSS JOIN LATERAL ({_LATEST}) AS d
+    WHERE {_TRIED} AND (%(webhooks)s::bigint[] IS NULL OR s.id IN (
+        SELECT workspace_id FROM webhooks_webhook WHERE id = ANY(%(webhooks)s)))
     UNION ALL
-    SELECT a.webhook_id, a.message_id, CASE
+    SELECT w.id, a.message_id, a.weight, a.number, CASE
         WHEN a.kind IN ('unknown', 'late') THEN a.kind
         WHEN a.outcome <> 'answered' THEN a.outcome
         WHEN a.status_code < 300 THEN 'accepted'
         ELSE 'status_' || a.status_code END
     FROM webhooks_webhook w CROSS JOIN LATERAL (
-        SELECT * FROM webhooks_attempt a
-        WHERE a.webhook_id = w.id AND a.day >= current_date - %(days)s
-            AND a.at > clock_timestamp() - make_interval(secs => %(seconds)s)
+        SELECT *, CASE WHEN count(*) OVER all_of_it < %(rows)s THEN 1
+            ELSE %(seconds)s / greatest(1, extract(epoch FROM
+                statement_timestamp() - min(found.at) OVER all_of_it)) END AS weight
+        FROM (
+            SELECT a.message_id, a.number, a.kind, a.outcome, a.status_code, a.at
+            FROM webhooks_attempt a
+            WHERE a.webhook_id = w.id AND a.day >= current_date - %(days)s
+                AND a.at > statement_timestamp() - make_interval(secs => %(seconds)s)
+            ORDER BY a.at DESC LIMIT %(rows)s
+        ) AS found
+        WINDOW all_of_it AS ()
     ) AS a
     WHERE %(webhooks)s::bigint[] IS NULL OR w.id = ANY(%(webhooks)s)
 )
-SELECT webhook_id, class, count(DISTINCT message_id), count(*) FROM tries
+SELECT webhook_id, class, round(sum(weight))::bigint FROM (
+    SELECT DISTINCT webhook_id, class, message_id, number, weight FROM tries
+) AS requests
 WHERE %(webhooks)s::bigint[] IS NULL OR webhook_id = ANY(%(webhooks)s)
-GROUP BY webhook_id, class ORDER BY webhook_id, count(*) DESC
+GROUP BY webhook_id, class ORDER BY webhook_id, 3 DESC
 """
 
 _ERRORS: Final = """
@@ -107,7 +130,7 @@ WITH plans AS (
         SELECT * FROM webhooks_delivery d
         WHERE d.plan_id = plans.id AND d.state = wanted.state AND d.state <> 'delivered'
             AND d.day >= current_date - %(days)s AND d.reason <> ''
-            AND d.updated_at > clock_timestamp() - make_interval(hours => %(hours)s)
+            AND d.updated_at > statement_timestamp() - make_interval(hours => %(hours)s)
         ORDER BY d.updated_at DESC LIMIT %(rows)s
     ) AS d
     WHERE d.reason NOT LIKE 'open_%%' AND d.reason <> 'redelivery'
@@ -117,7 +140,7 @@ WITH plans AS (
     FROM (
         SELECT * FROM webhooks_attempt a
         WHERE a.webhook_id = %(webhook)s AND a.day >= current_date - %(days)s
-            AND a.at > clock_timestamp() - make_interval(hours => %(hours)s)
+            AND a.at > statement_timestamp() - make_interval(hours => %(hours)s)
         ORDER BY a.at DESC LIMIT %(attempts)s
     ) AS a
     WHERE a.outcome <> 'answered' OR a.status_code >= 300)
@@ -127,29 +150,22 @@ ORDER BY class, at DESC
 """
 
 
-_DEAD: Final = """
-SELECT d.webhook_id, d.reason, count(*)
-FROM workspaces_workspace s CROSS JOIN LATERAL (
-    SELECT d.webhook_id, d.reason FROM webhooks_delivery d
-    WHERE d.workspace_id = s.id AND d.day >= current_date - %(days)s AND d.state = 'dead'
-        AND d.updated_at > clock_timestamp() - make_interval(secs => %(seconds)s)
-) AS d
+_DEAD: Final = f"""
+SELECT d.webhook_id, d.reason, round(sum(d.weight))::bigint
+FROM workspaces_workspace s CROSS JOIN LATERAL ({_LATEST}) AS d
 JOIN webhooks_webhook w ON w.id = d.webhook_id
+WHERE d.state = 'dead'
 GROUP BY d.webhook_id, d.reason
 """
 
-_DUE_TO_SENT: Final = """
+_DUE_TO_SENT: Final = f"""
 SELECT webhook_id, took[1], took[2] FROM (
     SELECT d.webhook_id, percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY
         greatest(0, extract(epoch FROM d.first_attempt_at - k.due_at)::float8)) AS took
-    FROM workspaces_workspace s CROSS JOIN LATERAL (
-        SELECT d.webhook_id, d.chunk_id, d.first_attempt_at FROM webhooks_delivery d
-        WHERE d.workspace_id = s.id AND d.day >= current_date - %(days)s
-            AND d.updated_at > clock_timestamp() - make_interval(secs => %(seconds)s)
-            AND d.first_attempt_at > clock_timestamp() - make_interval(secs => %(seconds)s)
-    ) AS d
+    FROM workspaces_workspace s CROSS JOIN LATERAL ({_LATEST}) AS d
     JOIN webhooks_chunk k ON k.id = d.chunk_id
     JOIN webhooks_webhook w ON w.id = d.webhook_id
+    WHERE {_TRIED}
     GROUP BY d.webhook_id
 ) AS found
 """
@@ -287,35 +303,36 @@ def conditions(webhook_ids: Sequence[int] | None = None) -> list[Condition]:
     with connection.cursor() as cursor:
         cursor.execute(_CONDITIONS, {"webhooks": chosen, "held": holding.HELD_AFTER})
         found = [Condition(*row) for row in cursor.fetchall()]
-        by_id = {each.id: each for each in found}
-        for webhook_id, name, requests, _people in _tries(cursor, chosen):
-            if webhook_id in by_id:
-                by_id[webhook_id].requests[name] = requests
+    by_id = {each.id: each for each in found}
+    for webhook_id, name, requests in _lately(_TRIES, webhooks=chosen):
+        if webhook_id in by_id:
+            by_id[webhook_id].requests[name] = requests
     return found
 
 
-def _tries(cursor: CursorWrapper, webhook_ids: list[int] | None) -> list[tuple[int, str, int, int]]:
-    values: dict[str, list[int] | int | None] = {
-        "webhooks": webhook_ids,
-        "days": _DAYS,
-        "seconds": NOW_SECONDS,
-    }
-    cursor.execute(_TRIES, values)
-    return list(cursor.fetchall())
+def _lately(statement: str, **values: Any) -> list[Any]:
+    """Read of the last minute, along the index and no further than the limit.
+
+    Statistics know nothing of the last minute: PostgreSQL would take it for few rows, and read
+    and sort all of them for the latest.
+    """
+    given = {"days": _DAYS, "seconds": NOW_SECONDS, "rows": LATEST_ROWS, **values}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute(statement, given)
+        found = list(cursor.fetchall())
+        cursor.execute("SET LOCAL enable_sort = DEFAULT")
+    return found
 
 
 def dead_lately() -> list[tuple[int, str, int]]:
     """Return webhook, reason and number of those who failed in the last minute."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DEAD, {"days": _DAYS, "seconds": NOW_SECONDS})
-        return list(cursor.fetchall())
+    return _lately(_DEAD)
 
 
 def due_to_sent() -> list[tuple[int, float, float]]:
     """Return webhook, median and 95th percentile of seconds from due to the first try."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DUE_TO_SENT, {"days": _DAYS, "seconds": NOW_SECONDS})
-        return list(cursor.fetchall())
+    return _lately(_DUE_TO_SENT)
 
 
 def queue_of(plan_id: int, *, retrying: bool) -> Queue:

@@ -16,7 +16,7 @@ _FULL: Final = """
 SELECT w.id FROM webhooks_webhook w CROSS JOIN LATERAL (
     SELECT count(*) AS chunks, coalesce(sum(found.unsent), 0) AS people FROM (
         SELECT k.unsent FROM webhooks_chunk k
-        WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= clock_timestamp()
+        WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= statement_timestamp()
             AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
         LIMIT %(chunks)s
     ) found

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.test import Client
 from django.utils import timezone
@@ -20,10 +21,10 @@ from qa_webhook import condition, hints, metrics
 from qa_webhook.tasks import tick
 from tests.webhooks.factories import make_member
 from tests.webhooks.scene import make_scene
-from webhooks import control, keys, monitoring
+from webhooks import claiming, control, keys, monitoring
 from webhooks.choices import SecretKind
 from webhooks.engine import Sender
-from webhooks.models import Chunk
+from webhooks.models import Chunk, Delivery
 from webhooks.receiver import Behaviour, Receiver, Reply
 from workspaces import tenants
 from workspaces.choices import Preset
@@ -140,6 +141,57 @@ def test_requests_and_errors_are_told_by_class_with_an_example(receiver: Receive
     (told,) = json.loads(call("webhook", "status", "--workspace", slug, "--json"))
     assert told["people_retrying"] == 4
     assert told["errors"][0]["status_code"] == 503
+
+
+def test_of_a_busy_minute_the_latest_stand_for_all(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=1)
+    receiver.behave("/in", Behaviour(status=400))
+    scene.submit()
+    scene.drain()
+    Delivery.objects.all().delete()
+    with connection.cursor() as cursor:  # Twenty a second, of which each tenth failed.
+        cursor.execute(
+            "INSERT INTO webhooks_delivery (id, day, workspace_id, webhook_id, plan_id, chunk_id,"
+            " position, qaid, message_id, state, reason, status_code, first_attempt_at, updated_at)"
+            " SELECT 'dlv_' || n, current_date, %s, %s, %s, 1, n, n, 'msg_' || n,"
+            " CASE WHEN n %% 10 = 0 THEN 'dead' ELSE 'delivered' END,"
+            " CASE WHEN n %% 10 = 0 THEN 'rejected' ELSE '' END,"
+            " CASE WHEN n %% 10 = 0 THEN 400 ELSE 200 END, at, at FROM generate_series(1, 1000) n,"
+            " LATERAL (SELECT clock_timestamp() - make_interval(secs => n / 20.0) AS at) AS times",
+            [scene.workspace.pk, scene.webhook.pk, scene.plan.pk],
+        )
+    monkeypatch.setattr(monitoring, "LATEST_ROWS", 400)
+    (found,) = monitoring.conditions([scene.webhook.pk])
+    assert 900 < found.requests["accepted"] <= 1_080
+    assert 90 < found.requests["status_400"] <= 120
+    assert monitoring.dead_lately()[0][:2] == (scene.webhook.pk, "rejected")
+
+
+def test_what_is_not_due_yet_is_passed_over_by_the_index() -> None:
+    given: dict[str, Any] = {
+        "probes": 1,
+        "webhooks": None,
+        "held": timezone.now(),
+        "days": 1,
+        "seconds": 1,
+    }
+    given |= {"rows": 1, "webhook": 1, "plans": 1, "hours": 1, "attempts": 1, "token": uuid4().hex}
+    given |= {"limit": 1}
+    for statement, condition_of_index in (
+        (claiming._DUE_WEBHOOKS, "due_at <= statement_timestamp()"),
+        (claiming._CLAIM_MESSAGES, "due_at <= statement_timestamp()"),
+        (monitoring._CONDITIONS, "due_at <= statement_timestamp()"),
+        (monitoring._TRIES, "updated_at > (statement_timestamp()"),
+        (monitoring._ERRORS, "updated_at > (statement_timestamp()"),
+    ):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {statement}", given)
+            lines = [line for (line,) in cursor.fetchall()]
+        used = [line for line in lines if "Index Cond" in line and condition_of_index in line]
+        assert used, "\n".join(lines)
 
 
 def test_an_answer_that_repeats_an_id_is_for_who_may_see_people_in_clear(

@@ -68,7 +68,10 @@ class Chunk(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
     )
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="+")
+    # Its own index would only be taken for the one by due time.
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="chunks")
     number = (
         models.BigIntegerField()
@@ -149,7 +152,10 @@ class Message(models.Model):
     workspace = models.ForeignKey(
         "workspaces.Workspace", on_delete=models.CASCADE, related_name="+"
     )
-    webhook = models.ForeignKey("webhooks.Webhook", on_delete=models.PROTECT, related_name="+")
+    # Its own index would only be taken for the one by due time.
+    webhook = models.ForeignKey(
+        "webhooks.Webhook", on_delete=models.PROTECT, db_index=False, related_name="+"
+    )
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="messages")
     chunk = models.ForeignKey(Chunk, on_delete=models.CASCADE, related_name="messages")
     day = models.DateField()
