@@ -10,6 +10,8 @@ from webhooks.tasks import HINT_SECONDS, publish
 
 # A process gives no more hints than planners sweep by themselves.
 HINT_EVERY_SECONDS: Final = 0.2
+# A sweep that finds something goes on for so long, as the schedule's next one may come no sooner.
+SWEEP_SECONDS: Final = 4.0
 
 
 class _Last:
@@ -27,7 +29,9 @@ def hint() -> None:
 
 @shared_task(ignore_result=True, expires=HINT_SECONDS)
 def sweep() -> None:
-    """Sweep once, as a planner does five times a second by itself."""
+    """Sweep until nothing is left to do, as a planner does by itself."""
     from journeys import runner
 
-    runner.sweep(now=timezone.now())
+    until = time.monotonic() + SWEEP_SECONDS
+    while not runner.sweep(now=timezone.now()).is_idle and time.monotonic() < until:
+        pass

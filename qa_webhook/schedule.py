@@ -6,6 +6,8 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
     "upkeep": {"task": "qa_webhook.tasks.upkeep", "schedule": 3600.0},
     # Says that the scheduler and a worker are alive.
     "tick": {"task": "qa_webhook.tasks.tick", "schedule": 5.0, "options": {"expires": 5.0}},
-    # Planners sweep by themselves; this keeps things going where only workers run.
+    # Planners and senders look by themselves; these keep things going where only workers run, and
+    # make good a hint that was lost.
     "sweep": {"task": "journeys.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
+    "hint_due": {"task": "webhooks.tasks.hint_due", "schedule": 5.0, "options": {"expires": 5.0}},
 }

@@ -76,6 +76,18 @@ def take(
     return taken
 
 
+def unserved(webhook_ids: Sequence[int]) -> list[int]:
+    """Return those of which nobody holds a lane, in their order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT webhook_id FROM webhooks_lane"
+            " WHERE webhook_id = ANY(%s) AND lease_until >= clock_timestamp()",
+            [list(webhook_ids)],
+        )
+        served = {webhook_id for (webhook_id,) in cursor.fetchall()}
+    return [each for each in webhook_ids if each not in served]
+
+
 def give_back(webhook_id: int, token: UUID) -> None:
     """Return all lanes of a webhook that are held under this token."""
     with connection.cursor() as cursor:

@@ -27,3 +27,19 @@ def drain_lane(webhook_id: int) -> None:
     from webhooks import engine
 
     engine.drain(webhook_id=webhook_id, seconds=DRAIN_SECONDS)
+
+
+@shared_task(ignore_result=True, expires=HINT_SECONDS)
+def hint_due() -> None:
+    """Hint at what is due and nobody serves: a retry whose time has come, or whose hint was lost.
+
+    Senders look by themselves; where only workers send, nobody else would.
+    """
+    from django.db import connection
+
+    from webhooks import claiming, lanes
+
+    with connection.cursor() as cursor:
+        due, _now = claiming.due_webhooks(cursor)
+    for webhook_id in lanes.unserved([each.id for each in due]):
+        hint(webhook_id)

@@ -4,15 +4,21 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import cache
 from uuid import uuid4
 
 import pytest
 import redis
 from celery import Celery, Task
 from django.conf import settings
+from django.utils import timezone
 
 from qa_webhook import celery_app, hints, local
 from qa_webhook.schedule import SCHEDULE
+from tests.webhooks.scene import make_scene
+from webhooks import lanes, tasks
+from webhooks.models import Chunk
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +112,29 @@ def test_what_is_scheduled_exists() -> None:
 
     assert {entry["task"] for entry in SCHEDULE.values()} <= set(app.tasks)
     assert set(settings.CELERY_TASK_ROUTES) <= set(app.tasks)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_due_and_nobody_serves_is_hinted_at_again(
+    services: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, served, later = (make_scene("http://127.0.0.1:9/in", people=1) for _ in range(3))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    # Planned while the broker is away: nobody hears of it.
+    monkeypatch.setattr(hints, "_broker", lambda: hints.connect(f"redis://127.0.0.1:{port}/0"))
+    for scene in (lost, served, later):
+        scene.submit()
+    # A database of the broker that no worker listens to.
+    mine = f"{settings.CELERY_BROKER_URL}?virtual_host=9"
+    monkeypatch.setattr(hints, "_broker", cache(lambda: hints.connect(mine)))
+    hints._Quiet.until = 0.0
+    Chunk.objects.filter(plan=later.plan).update(due_at=timezone.now() + timedelta(hours=1))
+    lanes.take(served.webhook.pk, concurrency=8, wanted=1, token=uuid4(), seconds=60)
+    client = redis.Redis(unix_socket_path=str(local.valkey_socket()), db=9)
+
+    tasks.hint_due()
+
+    messages = [json.loads(each) for each in client.lrange("send", 0, -1)]
+    client.delete("send")
+    assert [each["headers"]["argsrepr"] for each in messages] == [f"({lost.webhook.pk},)"]
