@@ -97,6 +97,14 @@ def act(action: str) -> str:
     }
 
 
+def kind(object_type: str) -> str:
+    """Return how a screen calls objects of a model; a dash for none."""
+    try:
+        return capfirst(str(apps.get_model(object_type)._meta.verbose_name))
+    except (LookupError, ValueError):
+        return object_type or "–"
+
+
 def field(object_type: str, name: str) -> str:
     """Return how a screen names a changed field of an object."""
     try:

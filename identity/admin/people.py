@@ -74,16 +74,21 @@ def _table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> SafeString
     if not rows:
         return _("None.")
     head = format_html_join("", '<th scope="col">{}</th>', ((heading,) for heading in headings))
-    cells = format_html_join(
-        "",
-        "<tr>{}</tr>",
-        ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
-    )
+    body = [
+        (
+            first,
+            # Said on phones, where a row has no column above it.
+            format_html_join(
+                "", '<td data-label="{}">{}</td>', zip(headings[1:], rest, strict=True)
+            ),
+        )
+        for first, *rest in rows
+    ]
     return format_html(
-        '<div class="table-wrap" tabindex="0"><table class="table table-keep">'
+        '<div class="table-wrap" tabindex="0"><table class="table">'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
         head,
-        cells,
+        format_html_join("", '<tr><th scope="row">{}</th>{}</tr>', body),
     )
 
 

@@ -17,9 +17,11 @@ from tests.factories import (
     make_workspace,
     membership_of,
 )
+from tests.reading import told
 from tests.webhooks.factories import make_webhook
-from workspaces import audit, member_groups
-from workspaces.models import AuditEntry, MemberGroup, User, Workspace
+from workspaces import api_keys, audit, member_groups
+from workspaces.choices import Scope
+from workspaces.models import ApiKey, AuditEntry, MemberGroup, User, Workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -166,3 +168,21 @@ def test_the_audit_list_names_the_workspace_to_whoever_has_several() -> None:
 
     assert "workspace" not in one.context["cl"].list_display
     assert "workspace" in several.context["cl"].list_display
+
+
+def test_keys_and_audit_entries_show_words_and_no_codes() -> None:
+    workspace = make_workspace()
+    administrator = make_administrator(workspace)
+    client = logged_in(administrator)
+    api_keys.create(
+        workspace=workspace, name="Shop", scopes=[Scope.EVENTS_WRITE], actor=administrator
+    )
+    entry = AuditEntry.objects.get(action="api_key.created")
+
+    keys = told(shown(client, address(ApiKey))[1])
+    page = told(shown(client, address(AuditEntry, "change", entry.pk))[1])
+
+    assert "Send events" in keys
+    assert "events:write" not in keys
+    assert "Kind of object API key" in page
+    assert "workspaces.apikey" not in page

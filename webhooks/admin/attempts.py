@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from webhooks import answers
 from webhooks.admin.records import OfDeliveryAdmin, OfEachWebhook
-from webhooks.admin.showing import code, hidden
+from webhooks.admin.showing import code, hidden, milliseconds
 from webhooks.answers import Outcome
 from webhooks.models import Attempt
 
@@ -45,9 +45,13 @@ class AttemptAdmin(OfDeliveryAdmin):
         "kind",
         "ended",
         "status_code",
-        "duration_ms",
+        "took",
     )
     fields = (*list_display, "message_id", "their_answer")
+
+    @admin.display(description=gettext_lazy("duration"))
+    def took(self, obj: Attempt) -> str:
+        return milliseconds(obj.duration_ms)
 
     @admin.display(description=gettext_lazy("at"))
     def tried(self, obj: Attempt) -> str:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from webhooks import answers, ids, plans, rebuilding, redelivery
 from webhooks.admin.records import OneWorkspaceAdmin, RecordList, WebhookFilter
-from webhooks.admin.showing import Masks, code, hidden, table
+from webhooks.admin.showing import Masks, code, hidden, milliseconds, table
 from webhooks.answers import Outcome
 from webhooks.bodies import pretty
 from webhooks.choices import DeliveryState
@@ -85,7 +85,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         "outcome",
         "attempts",
         "status_code",
-        "duration_ms",
+        "took",
         "first_attempt_at",
         "updated_at",
         "their_answer",
@@ -155,6 +155,10 @@ class DeliveryAdmin(OneWorkspaceAdmin):
 
     # -- the page of one
 
+    @admin.display(description=gettext_lazy("duration"))
+    def took(self, obj: Delivery) -> str:
+        return milliseconds(obj.duration_ms)
+
     @admin.display(description=gettext_lazy("answer"))
     def their_answer(self, obj: Any) -> SafeString:
         if obj.answer and not obj.masks.may_read(obj.plan):
@@ -188,7 +192,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
                     if row.outcome == Outcome.ANSWERED
                     else answers.reason_sentence(row.outcome),
                     row.status_code or "–",
-                    f"{row.duration_ms} ms" if row.duration_ms is not None else "–",
+                    milliseconds(row.duration_ms),
                     row.answer[:200] if may_read or not row.answer else hidden(),
                 )
                 for row in rows

@@ -70,6 +70,10 @@ def hidden() -> str:
     }
 
 
+def milliseconds(value: int | None) -> str:
+    return "–" if value is None else f"{value} ms"
+
+
 def code(text: str) -> SafeString:
     return format_html('<div class="code"><pre tabindex="0">{}</pre></div>', text or "–")
 

@@ -51,7 +51,7 @@ class ApiKeyAdmin(ScopedModelAdmin):
 
     form = ApiKeyForm
     audited = False
-    list_display = ("name", "prefix", "scopes", "state", "last_used_at", "created_by")
+    list_display = ("name", "prefix", "uses", "state", "last_used_at", "created_by")
     list_select_related = ("workspace", "created_by")
     search_fields = ("name", "prefix")
     fields = ("name", "scopes", "expires_at")
@@ -62,6 +62,11 @@ class ApiKeyAdmin(ScopedModelAdmin):
         if obj.revoked_at is not None:
             return str(_("Revoked"))
         return str(_("Active")) if obj.is_live(timezone.now()) else str(_("Expired"))
+
+    @admin.display(description=_("may be used to"))
+    def uses(self, obj: ApiKey) -> str:
+        labels = dict(Scope.choices)
+        return ", ".join(str(labels.get(scope, scope)) for scope in obj.scopes)
 
     @admin.action(description=_("Revoke the chosen keys"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
@@ -111,7 +116,7 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
     list_select_related = ("workspace",)
     list_filter = ("via", ("action", ActFilter), "at")
     search_fields = ("actor_label", "action", "object_label")
-    fields = ("at", "who", "via", "act", "object_type", "object_label", "differences")
+    fields = ("at", "who", "via", "act", "kind", "object_label", "differences")
     readonly_fields = fields
     list_per_page = 50
 
@@ -134,9 +139,13 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
     def act(self, obj: AuditEntry) -> str:
         return obj.act
 
+    @admin.display(description=_("kind of object"))
+    def kind(self, obj: AuditEntry) -> str:
+        return audit_words.kind(obj.object_type)
+
     @admin.display(description=_("changes"))
     def differences(self, obj: AuditEntry) -> str:
-        return format_html_join("", "<p>{}: {}</p>", _lines(obj.object_type, obj.changes))
+        return format_html_join("", "<p>{}: {}</p>", _lines(obj.object_type, obj.changes)) or "–"
 
     def allows(self, request: HttpRequest, obj: Model | None) -> bool:
         if isinstance(obj, AuditEntry) and obj.organization_id is None:
