@@ -189,7 +189,7 @@ def test_another_workspaces_member_is_refused(webhook: Webhook, administrator: U
 def test_a_grant_without_anybody_or_in_the_past_says_so(
     webhook: Webhook, administrator: User
 ) -> None:
-    with pytest.raises(ValidationError, match="at least one member"):
+    with pytest.raises(ValidationError, match="at least one workspace member"):
         granting.grant(webhook=webhook, grantees=Grantees(), actor=administrator, now=NOW)
     with pytest.raises(ValidationError, match="in the future"):
         granting.grant(
