@@ -28,11 +28,13 @@ SELECT * FROM (
         SELECT 1 FROM webhooks_message m
         WHERE m.webhook_id = c.webhook_id AND m.due_at <= statement_timestamp()
             AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
+            AND (%(of_plans)s::bigint[] IS NULL OR m.plan_id = ANY(%(of_plans)s))
             AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
     ) AS has_messages, EXISTS (
         SELECT 1 FROM webhooks_chunk k
         WHERE k.webhook_id = c.webhook_id AND k.unsent > 0 AND k.due_at <= statement_timestamp()
             AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
+            AND (%(of_plans)s::bigint[] IS NULL OR k.plan_id = ANY(%(of_plans)s))
             AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
     ) AS has_chunks, clock_timestamp(), c.last_served
     FROM webhooks_webhookcontrol c
@@ -51,6 +53,7 @@ WITH due AS (
     FROM webhooks_chunk k
     WHERE k.webhook_id = %(webhook)s AND k.unsent > 0 AND k.due_at <= statement_timestamp()
         AND (k.lease_until IS NULL OR k.lease_until < clock_timestamp())
+        AND (%(of_plans)s::bigint[] IS NULL OR k.plan_id = ANY(%(of_plans)s))
         AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
     ORDER BY k.due_at, k.id LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -70,6 +73,7 @@ WITH due AS (
     FROM webhooks_message m
     WHERE m.webhook_id = %(webhook)s AND m.due_at <= statement_timestamp()
         AND (m.lease_until IS NULL OR m.lease_until < clock_timestamp())
+        AND (%(of_plans)s::bigint[] IS NULL OR m.plan_id = ANY(%(of_plans)s))
         AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
     ORDER BY m.due_at, m.id LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -103,19 +107,38 @@ class DueWebhook(NamedTuple):
     has_chunks: bool
 
 
-def due_webhooks(cursor: CursorWrapper) -> tuple[list[DueWebhook], datetime | None]:
-    """Return the webhooks that have something due, in the order of their turns; and the time."""
-    cursor.execute(_DUE_WEBHOOKS, {"probes": PROBES})
+def due_webhooks(
+    cursor: CursorWrapper, *, plan_ids: Sequence[int] | None = None
+) -> tuple[list[DueWebhook], datetime | None]:
+    """Return the webhooks that have something due, in the order of their turns; and the time.
+
+    Args:
+        plan_ids: look at these plans alone, here and when something is claimed.
+    """
+    cursor.execute(_DUE_WEBHOOKS, {"probes": PROBES, "of_plans": _listed(plan_ids)})
     rows = cursor.fetchall()
     return [DueWebhook(*row[:4]) for row in rows], rows[0][4] if rows else None
 
 
 def claim_chunk(
-    cursor: CursorWrapper, webhook_id: int, *, token: UUID, seconds: float
+    cursor: CursorWrapper,
+    webhook_id: int,
+    *,
+    token: UUID,
+    seconds: float,
+    plan_ids: Sequence[int] | None = None,
 ) -> tuple[ClaimedChunk, float, datetime] | None:
     """Claim the chunk due longest; return it, when that began, and the database's time."""
     began = time.monotonic()
-    cursor.execute(_CLAIM_CHUNK, {"webhook": webhook_id, "token": str(token), "seconds": seconds})
+    cursor.execute(
+        _CLAIM_CHUNK,
+        {
+            "webhook": webhook_id,
+            "token": str(token),
+            "seconds": seconds,
+            "of_plans": _listed(plan_ids),
+        },
+    )
     row = cursor.fetchone()
     if row is None:
         return None
@@ -140,13 +163,20 @@ def claim_messages(
     token: UUID,
     seconds: float,
     limit: int = MESSAGES_AT_ONCE,
+    plan_ids: Sequence[int] | None = None,
 ) -> tuple[list[ClaimedMessage], float]:
     """Claim waiting messages that are due; a try that was open at a death becomes *unknown*."""
     began = time.monotonic()
     with transaction.atomic():
         cursor.execute(
             _CLAIM_MESSAGES,
-            {"webhook": webhook_id, "token": str(token), "seconds": seconds, "limit": limit},
+            {
+                "webhook": webhook_id,
+                "token": str(token),
+                "seconds": seconds,
+                "limit": limit,
+                "of_plans": _listed(plan_ids),
+            },
         )
         messages, unknown = [], []
         for *values, was_open, _now in cursor.fetchall():
@@ -159,6 +189,10 @@ def claim_messages(
                 ]
         record_unknown(cursor, webhook_id, unknown)
     return messages, began
+
+
+def _listed(plan_ids: Sequence[int] | None) -> list[int] | None:
+    return None if plan_ids is None else list(plan_ids)
 
 
 def record_unknown(

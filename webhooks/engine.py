@@ -65,8 +65,9 @@ class Sender:
         options: Options | None = None,
         transport: Transport | None = None,
         webhook_id: int | None = None,
+        plan_ids: Sequence[int] | None = None,
     ) -> None:
-        """``webhook_id`` serves that one alone; without a transport, libcurl sends."""
+        """``webhook_id`` or ``plan_ids``: serve those alone; without a transport, libcurl sends."""
         self.options = options or Options.of_settings()
         self.transport = transport or CurlTransport(slots=self.options.slots)
         self.settled = 0
@@ -81,6 +82,7 @@ class Sender:
             keeper=self._keeper,
             clock=self._clock,
             only=webhook_id,
+            plan_ids=plan_ids,
             record=self._record,
             flags=self._flag,
         )

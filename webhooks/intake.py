@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -56,10 +56,12 @@ class Intake:
         only: int | None,
         record: Callable[[Tried], None],
         flags: Callable[[int], Flags],
+        plan_ids: Sequence[int] | None = None,
     ) -> None:
         """Serve all webhooks, or ``only`` one.
 
         Args:
+            plan_ids: claim of these plans alone.
             record: takes how those ended who get no message.
             flags: the flags of a plan, as the sender last read them.
         """
@@ -70,6 +72,7 @@ class Intake:
         self._keeper = keeper
         self._clock = clock
         self._only = only
+        self._plan_ids = plan_ids
         self._record = record
         self._flags = flags
         # Webhooks that something is due of, and whether messages wait there.
@@ -117,7 +120,7 @@ class Intake:
         """Ask which webhooks have something due; take lanes and waiting messages of theirs."""
         self._look_at = time.monotonic() + self._options.idle_seconds
         with connection.cursor() as cursor:
-            due, now = claiming.due_webhooks(cursor)
+            due, now = claiming.due_webhooks(cursor, plan_ids=self._plan_ids)
         if now is not None:
             self._clock.set(now)
         self._due = {
@@ -239,7 +242,11 @@ class Intake:
         """Claim, and look at what a dead sender left, in one transaction."""
         with transaction.atomic(), connection.cursor() as cursor:
             found = claiming.claim_chunk(
-                cursor, line.webhook_id, token=token, seconds=self._keeper.seconds
+                cursor,
+                line.webhook_id,
+                token=token,
+                seconds=self._keeper.seconds,
+                plan_ids=self._plan_ids,
             )
             if found is None:
                 return None
@@ -334,7 +341,11 @@ class Intake:
         """Claim what is due; return whether more is."""
         with self._claiming(line) as token, connection.cursor() as cursor:
             messages, began = claiming.claim_messages(
-                cursor, line.webhook_id, token=token, seconds=self._keeper.seconds
+                cursor,
+                line.webhook_id,
+                token=token,
+                seconds=self._keeper.seconds,
+                plan_ids=self._plan_ids,
             )
             # What comes due meanwhile is taken together at the next look.
             has_more = len(messages) == claiming.MESSAGES_AT_ONCE

@@ -178,7 +178,7 @@ def test_what_is_not_due_yet_is_passed_over_by_the_index() -> None:
         "seconds": 1,
     }
     given |= {"rows": 1, "webhook": 1, "plans": 1, "hours": 1, "attempts": 1, "token": uuid4().hex}
-    given |= {"limit": 1}
+    given |= {"limit": 1, "of_plans": None}
     for statement, condition_of_index in (
         (claiming._DUE_WEBHOOKS, "due_at <= statement_timestamp()"),
         (claiming._CLAIM_MESSAGES, "due_at <= statement_timestamp()"),

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tests.webhooks.scene import Scene, make_scene
 from tests.webhooks.test_engine import check_invariants
-from webhooks import control, holding, monitoring, outbox
+from webhooks import control, holding, monitoring, outbox, plans
 from webhooks.models import Chunk, Message
 from webhooks.outbox import NewChunk
 from webhooks.receiver import Behaviour, Receiver
@@ -140,4 +140,25 @@ def test_a_drain_sends_what_is_due_and_says_why_somebody_is_left(
     assert "is paused" in call("drain", *chosen, ends_with=1)
     control.resume(webhook=scene.webhook, actor=None, now=timezone.now())
     call("drain", "--workspace", scene.workspace.slug, "--run", scene.plan.run_id)
+    assert scene.counts().delivered == 8
+
+
+def test_a_drain_of_one_run_leaves_the_webhooks_other_runs_alone(
+    scene: Scene, receiver: Receiver
+) -> None:
+    other = plans.create(
+        revision=scene.webhook.revisions.get(),
+        run_id=scene.plan.run_id + 1,
+        step_key=str(scene.plan.step_key),
+        definition=scene.plan.definition,
+        labels=scene.plan.labels,
+        responsible=scene.member,
+    )
+    outbox.submit(plan=other, chunks=[NewChunk(0, scene.qaids)], now=timezone.now())
+    Message.objects.update(due_at=timezone.now())
+    chosen = ("--workspace", scene.workspace.slug, "--webhook", scene.webhook.name)
+
+    assert call("drain", *chosen[:2], "--run", other.run_id).startswith("8 people settled; 0 wait.")
+    assert scene.counts().queued == 8
+    assert call("drain", *chosen[:2], "--run", scene.plan.run_id).startswith("8 people settled")
     assert scene.counts().delivered == 8

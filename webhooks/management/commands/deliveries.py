@@ -12,10 +12,10 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from webhooks import answers, engine, holding, ledger, monitoring, redelivery
-from webhooks.choices import DeliveryState
+from webhooks import answers, engine, holding, ledger, monitoring, progress, redelivery
+from webhooks.choices import DeliveryState, PlanState
 from webhooks.management.base import find_webhook
-from webhooks.models import Delivery, Plan, Webhook
+from webhooks.models import Chunk, Delivery, Message, Plan, Webhook
 from workspaces import permissions
 from workspaces.management.base import AskingCommand, KeepLines, find_workspace
 from workspaces.models import User, Workspace
@@ -26,7 +26,8 @@ HELP = """Look at deliveries, send again what failed, and decide about who waits
   list       the latest first, narrowed by --state, --webhook, --run, --run-plan, --qaid
   show       one delivery: every try, and the exact body that was sent
   redeliver  send again, each under its own id, so that the other side can tell repetitions
-  drain      send in this process what is due of --webhook or --run, until nothing is due
+  drain      send in this process what is due of --webhook, or of one --run or --run-plan and
+             nobody else, until nothing is due
   hold       let those who wait wait until they are released; it counts against no expiry
   release    let them go on, each at the place where they were
   expire     end those who wait as too late, for good, held or not
@@ -214,31 +215,26 @@ class Command(AskingCommand):
     ) -> None:
         if actor is not None:
             permissions.require(actor, workspace, Point.WEBHOOK_MANAGEMENT)
-        chosen = {plan.webhook_id for plan in plans or ()} | ({webhook.pk} if webhook else set())
-        if not chosen:
+        if plans is None and webhook is None:
             raise ValidationError("Choose a run or a webhook.")
-        until = time.monotonic() + (options["seconds"] or float("inf"))
-        settled, is_stopped = 0, False
-        for webhook_id in sorted(chosen):
-            sender = engine.Sender(webhook_id=webhook_id)
+        if plans is not None and webhook is not None:
+            plans = [plan for plan in plans if plan.webhook_id == webhook.pk]
+        sender = engine.Sender(
+            webhook_id=webhook.pk if webhook else None,
+            plan_ids=[plan.pk for plan in plans] if plans is not None else None,
+        )
 
-            def stop(number: int, frame: FrameType | None, sender: engine.Sender = sender) -> None:
-                sender.stop()
+        def stop(number: int, frame: FrameType | None) -> None:
+            sender.stop()
 
-            before = [signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)]
-            progress = _Progress(self, sender, settled)
-            sender.is_wanted = progress.tell
-            try:
-                settled += sender.drain(seconds=max(0.0, until - time.monotonic()))
-            finally:
-                for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
-                    signal.signal(each, handler)
-            is_stopped = sender.is_stopping
-            if is_stopped:
-                break
-        found = monitoring.conditions(sorted(chosen))
-        due = [each for each in found if each.oldest_due]
-        waiting = sum(each.waiting for each in found)
+        before = [signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)]
+        sender.is_wanted = _Progress(self, sender).tell
+        try:
+            settled = sender.drain(seconds=options["seconds"] or float("inf"))
+        finally:
+            for each, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+                signal.signal(each, handler)
+        waiting, due = _left(webhook, plans)
         why = "".join(f" {_why(each)}" for each in due)
         told = f"{settled:,} people settled; {waiting:,} wait.{why}"
         self._tell({"settled": settled, "waiting": waiting, "due": bool(due)}, told, options)
@@ -265,19 +261,38 @@ class Command(AskingCommand):
 class _Progress:
     """Tells how many people a drain has settled; asked by the sender once a second."""
 
-    def __init__(self, command: Command, sender: engine.Sender, before: int) -> None:
-        self._command, self._sender, self._before = command, sender, before
+    def __init__(self, command: Command, sender: engine.Sender) -> None:
+        self._command, self._sender = command, sender
         self._is_terminal = sys.stderr.isatty()
         self._tell_at = time.monotonic()
 
     def tell(self) -> bool:
         if time.monotonic() >= self._tell_at:
             self._tell_at += TELL_SECONDS[0 if self._is_terminal else 1]
-            settled = self._before + self._sender.settled
+            settled = self._sender.settled
             end = "\r" if self._is_terminal else "\n"
             self._command.stderr.write(f"{settled:,} people settled", ending=end)
             self._command.stderr.flush()
         return True
+
+
+def _left(
+    webhook: Webhook | None, plans: list[Plan] | None
+) -> tuple[int, list[monitoring.Condition]]:
+    """Return how many of those drained still wait, and the webhooks that some are due of."""
+    if plans is None:
+        found = monitoring.conditions([webhook.pk] if webhook else [])
+        return sum(each.waiting for each in found), [each for each in found if each.oldest_due]
+    numbers, now = [plan.pk for plan in plans], timezone.now()
+    due = {
+        pk
+        for rows in (Chunk.objects.filter(unsent__gt=0), Message.objects.all())
+        for pk in rows.filter(
+            plan__in=numbers, plan__state=PlanState.ACTIVE, due_at__lte=now
+        ).values_list("webhook", flat=True)
+    }
+    waiting = sum(counts.queued for counts in progress.counts(numbers).values())
+    return waiting, monitoring.conditions(sorted(due))
 
 
 def _why(each: monitoring.Condition) -> str:
