@@ -138,6 +138,20 @@ def _lookups() -> None:
     _put(lookups.Lookups, "may_go", lambda *_, **__: True)
 
 
+def _turns() -> None:
+    """Let every name have a thread at once."""
+    from webhooks import lookups
+
+    _put(lookups.Lookups, "_has_thread", lambda *_: True)
+
+
+def _due() -> None:
+    """Hint at nothing by the clock: only whoever plans tells of it."""
+    from webhooks import tasks
+
+    _put(tasks.hint_due, "run", lambda: None)
+
+
 def _redirect() -> None:
     """Go where an answer points to."""
     from webhooks import transport
@@ -167,6 +181,8 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "rate": _rate,
     "redirect": _redirect,
     "lookups": _lookups,
+    "turns": _turns,
+    "due": _due,
 }
 
 

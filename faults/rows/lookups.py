@@ -143,3 +143,47 @@ def slow_names(rig: Rig) -> Figures:
     check(slow.counts().delivered == 0, "and nobody of the slow name's is delivered")
     hang_up(rig)
     return {"alone in s": round(alone, 2), "beside in s": round(usual, 2), "times": len(beside)}
+
+
+@row("C9", "forty names whose servers take 30 s, beside a good one", guard="turns")
+def many_slow_names(rig: Rig) -> Figures:
+    names = [f"n{number}.slow.test" for number in range(40)]
+    server = rig.enter(
+        NameServer({"slow.test": Zone([[OUTSIDE]], delay=30.0), "good.test": Zone([[OUTSIDE]])})
+    )
+    # Claims for all of them: who has how many is another matter.
+    sender(rig, schedule=[1.0] * 60, claims=200)
+    good = rig.scene("", url=rig.ledger.url(rig.path("ok"), host="good.test"), people=20)
+    made = 0
+
+    def seconds(host: str) -> float:
+        nonlocal made
+        made += 1
+        scene = rig.scene("", url=rig.ledger.url(rig.path("ok"), host=host), people=20)
+        started = time.monotonic()
+        scene.submit()
+        rig.wait_until_done(scene)
+        return time.monotonic() - started
+
+    good.submit()
+    rig.wait_until_done(good)
+    alone = seconds("good.test")
+    slow = [
+        rig.scene("", url=rig.ledger.url(rig.path("ok"), host=name), people=5) for name in names
+    ]
+    for scene in slow:
+        scene.submit()
+    rig.wait(lambda: server.asked("slow.test") >= 5, "slow names are looked up")
+    # For longer than libcurl remembers an address: the good name is looked up anew.
+    until, beside = time.monotonic() + 75, []
+    while time.monotonic() < until:
+        beside.append(seconds("good.test"))
+        time.sleep(1)
+    unknown = [each.plan.pk for each in slow]
+    tries = set(Delivery.objects.exclude(plan__in=unknown).values_list("attempts", flat=True))
+    check(tries == {1}, f"the good name's people are reached at the first try, not {tries}")
+    usual = statistics.median(beside)
+    # Forty webhooks that fail again and again keep a sender busy too.
+    check(usual <= 2 * alone + 5, f"{usual:.2f} s beside them, {alone:.2f} s alone")
+    hang_up(rig)
+    return {"slow names": len(names), "alone in s": round(alone, 2), "beside in s": round(usual, 2)}
