@@ -3,7 +3,17 @@
 import re
 
 from faults.matrix import ROWS, Row
-from faults.rows import brokers, crashes, hostile, load, lookups, machines, recovery, semantics
+from faults.rows import (
+    brokers,
+    crashes,
+    hostile,
+    lasting,
+    load,
+    lookups,
+    machines,
+    recovery,
+    semantics,
+)
 
 
 def in_order() -> list[Row]:
@@ -21,6 +31,7 @@ __all__ = [
     "crashes",
     "hostile",
     "in_order",
+    "lasting",
     "load",
     "lookups",
     "machines",

@@ -1,5 +1,6 @@
 """Group A: the broker gone, empty, hung and cut off. It carries hints, so only time is lost."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,10 +14,11 @@ from django.utils import timezone
 from faults.matrix import Figures, row
 from faults.processes import check
 from faults.rabbit import Rabbit
-from faults.rig import Rig, totals
+from faults.rig import NO_BREAKER, Rig, totals
 from faults.rows.crashes import is_over
 from qa_webhook.servers import Valkey
 from tests.journeys.test_runner import publish
+from tests.webhooks.processes import OPTIONS
 from webhooks import tasks
 
 
@@ -144,3 +146,21 @@ def sent_by_hints(rig: Rig) -> Figures:
 
     rig.wait(is_done, "a hint reaches the worker and everybody ended", every=1.0)
     return {"people": 100}
+
+
+@row("A18", "workers and a scheduler alone, and every hint of the publishing is lost", guard="due")
+def workers_alone(rig: Rig) -> Figures:
+    scene = rig.crowd("first/1", people=400)
+    broker = rig.valkey
+    broker.stop()
+    try:
+        run = publish(scene, scene.journey(), timezone.now())
+    finally:
+        broker.start()
+    started = time.monotonic()
+    # Retries come due when nobody plans and nobody settles, so nothing but the clock tells of them.
+    options = json.dumps({**OPTIONS, **NO_BREAKER, "schedule": [6.0] * 5})
+    rig.celery(SENDER_OPTIONS=options)
+    rig.wait(lambda: is_over(run), "the run ends", seconds=90)
+    check(totals() == {"delivered": 400}, f"everybody is delivered: {totals()}")
+    return {"people": 400, "in s": round(time.monotonic() - started, 1)}
