@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from identity.models import Profile
 from journeys import publishing, runner, runs
 from journeys.explain import explain
 from journeys.models import Journey, Run
+from tests.factories import make_member
 from tests.journeys.factories import SHOP, Scene, make_scene
 from tests.journeys.processes import Planner
 from tests.journeys.test_runner import listen, plans_of
@@ -20,6 +23,7 @@ from webhooks.lines import Options
 from webhooks.models import Delivery
 from webhooks.receiver import Receiver
 from webhooks.transport import CurlTransport
+from workspaces.points import Point
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,6 +136,26 @@ def test_everybody_is_told_why(scene: Scene) -> None:
     assert "The default went out for: name." in lines
     assert "138****0002" in lines
     assert "13800000002" not in lines
+
+
+def test_an_answer_that_repeats_the_message_is_for_who_may_see_people(
+    scene: Scene, client: Client
+) -> None:
+    journey = scene.journey()
+    run = publish(scene, journey)
+    work(run)
+    person = scene.people[0]
+    Delivery.objects.filter(qaid=person.qaid).update(answer="No such person: Zhang San")
+    address = reverse("journeys:why", args=[scene.workspace.slug, journey.pk, run.pk, person.qaid])
+
+    shown = {}
+    for points in ([Point.VIEW_DELIVERIES], [Point.VIEW_DELIVERIES, Point.VIEW_PROFILES]):
+        client.force_login(make_member(scene.workspace, points=points))
+        shown[len(points)] = client.get(address).content.decode()
+
+    assert "Hidden. To see it you need the permission" in shown[1]
+    assert "Zhang San" not in shown[1]
+    assert "No such person: Zhang San" in shown[2]
 
 
 @pytest.mark.slow
