@@ -15,6 +15,7 @@ WORDS: Final = (
     _("After you’ve created a user, you’ll be able to edit more user options."),
     _("Change history: %s"),
     _("TOTP Authenticator"),
+    _("WebAuthn"),
     _(
         "Whether the user will be able to authenticate using a password or not. If disabled, they "
         "may still be able to authenticate using other backends, such as Single Sign-On or LDAP."

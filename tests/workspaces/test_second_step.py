@@ -109,7 +109,7 @@ def test_the_operators_list_of_second_steps_is_chinese_and_asks_for_no_migration
     assert heading(listed) == "两步验证方式"
     for said in ("账号", "类别", "添加时间", "最近使用时间", "身份验证器应用", "恢复码"):
         assert said in told(listed), said
-    for said in ("Authenticator", "Created", "Last used", "User", "TOTP"):
+    for said in ("Authenticator", "Created", "Last used", "User", "TOTP", "WebAuthn"):
         assert said not in told(listed) + told(page), said
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
