@@ -16,7 +16,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize
 from playwright.sync_api import TimeoutError as TookTooLong
 
 from tests.browser.chinese import foreign_words, spaces
@@ -37,9 +37,14 @@ class Look(NamedTuple):
     options: dict[str, Any] | None  # axe's; None: it has read the page at this size
 
 
-EVERYTHING: Final = {"resultTypes": ["violations"]}
+# Contrast takes most of axe's time, so that it is asked by itself, of what is not drawn like
+# anything before.
+EVERYTHING: Final = {
+    "resultTypes": ["violations"],
+    "rules": {"color-contrast": {"enabled": False}},
+}
 # What another theme can spoil.
-COLOURS: Final = {**EVERYTHING, "runOnly": ["color-contrast", "link-in-text-block"]}
+COLOURS: Final = {"resultTypes": ["violations"], "runOnly": ["link-in-text-block"]}
 LOOKS: dict[str, tuple[Look, ...]] = {
     Language.ENGLISH: (
         Look(1280, "light", EVERYTHING),
@@ -67,17 +72,59 @@ DOCUMENTED: Final = {
     "journeys_run_1280_dark_en": "run-dark",
 }
 HEIGHTS: Final = {1280: 800, 390: 844}
+# Text is drawn alike where it has the same colour, size and weight, and all that it lies in the
+# same ground and whatever hides. Of each kind one is asked about, until axe has judged one.
 RUN_AXE: Final = """
-(options) => axe.run(options).then(({ violations }) => violations.map(
-  ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`
-))
+async ([options, judged]) => {
+  const PLAIN = "rgba(0, 0, 0, 0),none,1,none,normal,static,visible,auto,none,none";
+  const style = (node, ...names) => {
+    const all = getComputedStyle(node);
+    return names.map((name) => all[name]).join();
+  };
+  const grounds = new Map([[null, ""]]);
+  const ground = (node) => {
+    if (!grounds.has(node)) {
+      const own = style(node, "backgroundColor", "backgroundImage", "opacity", "filter",
+        "mixBlendMode", "position", "overflow", "clip", "clipPath", "transform");
+      grounds.set(node, ground(node.parentElement) + (own === PLAIN ? "" : `>${own}`));
+    }
+    return grounds.get(node);
+  };
+  const kind = (node) => [
+    node.localName, node.type, !!node.closest(":disabled, [aria-disabled=true]"),
+    !!node.closest("label")?.control?.disabled,
+    style(node, "color", "fontSize", "fontWeight", "visibility", "textShadow", "textIndent",
+      "webkitTextStrokeWidth", "webkitTextStrokeColor"),
+    ground(node),
+  ].join();
+  const hasText = (node) => node.matches("input, select, textarea")
+    || [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+  const fresh = new Map();
+  for (const node of document.querySelectorAll("body *"))
+    if (hasText(node) && node.checkVisibility() && !judged.includes(kind(node))
+      && !fresh.has(kind(node))) fresh.set(kind(node), node);
+  const { violations } = await axe.run(options);
+  const seen = [];
+  if (fresh.size) {
+    const contrast = await axe.run({ include: [...fresh.values()] },
+      { resultTypes: ["violations", "passes"], runOnly: ["color-contrast"], elementRef: true });
+    violations.push(...contrast.violations);
+    for (const { nodes } of [...contrast.violations, ...contrast.passes])
+      seen.push(...nodes.map(({ element }) => kind(element)));
+  }
+  return [seen, violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`
+  )];
+}
 """
 SETTLED: Final = """
 () => !document.querySelector(".htmx-request, [aria-busy=true], #swagger-ui:not(:has(.opblock))")
   && document.fonts.ready.then(() => true)
 """
 UNREACHED: Final = re.compile(r"net::ERR_|console: htmx:")
-TOO_WIDE: Final = "() => document.documentElement.scrollWidth > innerWidth"
+TOO_WIDE: Final = """
+() => document.documentElement.scrollWidth > innerWidth ? ["scrolls sideways"] : []
+"""
 
 
 # What a rule of the look says, asked of every page at once.
@@ -169,6 +216,8 @@ class Walk:
         self.refused: set[str] = set()
         self._clients = _clients(shop)
         self.values = {**shop.values, **key_of(shop.newcomer)}
+        self._judged: set[str] = set()  # Kinds of text whose contrast axe has judged.
+        self._schemes: dict[Page, Scheme] = {}
         self._said: list[str] = []
         self._pages: dict[str, Page] = {}
         self._visitor = ""
@@ -247,22 +296,18 @@ class Walk:
         for look in self.looks[self.shop.language]:
             if look.options is None and look.scheme == "dark" and not GALLERY:
                 continue
-            page.emulate_media(color_scheme=look.scheme)
-            page.set_viewport_size({"width": look.width, "height": HEIGHTS[look.width]})
+            self._show(page, look.width, look.scheme)
             keep(page, f"{row.title}_{look.width}_{look.scheme}_{self.shop.language}")
             name = f"{look.width} {look.scheme}: "
             theirs = SWAGGERS if row.name == SWAGGER else ()
             if look.options:
-                if not page.evaluate("() => 'axe' in window"):
-                    page.evaluate(Axe().axe_script)
-                broken: list[str] = page.evaluate(RUN_AXE, look.options)
+                judged, broken = page.evaluate(RUN_AXE, [look.options, sorted(self._judged)])
+                self._judged |= set(judged)
                 found |= {name + each for each in broken if not each.startswith(theirs)}
-            if page.evaluate(TOO_WIDE):
-                found.add(f"{name}scrolls sideways")
             for script in self.also:
                 found |= {name + each for each in page.evaluate(script)}
-            if row.name != SWAGGER:
-                found |= {name + each for each in page.evaluate(BROKEN_RULES)}
+            rules = TOO_WIDE if row.name == SWAGGER else BROKEN_RULES
+            found |= {name + each for each in page.evaluate(rules)}
         self.wrong += [f"{row.title}: {each}" for each in sorted(found)]
 
     def page_of(self, visitor: str) -> Page:
@@ -273,9 +318,17 @@ class Walk:
         if visitor not in self._pages:
             self._pages[visitor] = self._new_page(visitor)
         page = self._pages[visitor]
-        page.set_viewport_size({"width": 1280, "height": 800})
-        page.emulate_media(color_scheme="light")
+        self._show(page, 1280, "light")
         return page
+
+    def _show(self, page: Page, width: int, scheme: Scheme) -> None:
+        """Change what is otherwise: each change waits for the page to be drawn anew."""
+        if self._schemes.get(page) != scheme:
+            page.emulate_media(color_scheme=scheme)
+            self._schemes[page] = scheme
+        size: ViewportSize = {"width": width, "height": HEIGHTS[width]}
+        if page.viewport_size != size:
+            page.set_viewport_size(size)
 
     def _new_page(self, visitor: str) -> Page:
         context = self.browser.new_context(base_url=self.address, reduced_motion="reduce")
@@ -286,6 +339,8 @@ class Walk:
         context.add_cookies(
             [{"name": name, "value": value, "url": self.address} for name, value in cookies.items()]
         )
+        if any(look.options for look in self.looks[self.shop.language]):
+            context.add_init_script(Axe().axe_script)  # The browser keeps it for every page.
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: self._note(visitor, f"error: {error}"))
