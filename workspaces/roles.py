@@ -1,6 +1,6 @@
 """Roles and their permission points, written to guardian through one door."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -17,14 +17,14 @@ from workspaces.points import POINT_LABELS, Point
 @transaction.atomic
 def install_presets(workspace: Workspace) -> dict[Preset, Role]:
     """Give a workspace the roles that it lacks of the four; harmless when run twice."""
-    roles: dict[Preset, Role] = {}
-    for preset, points in PRESET_POINTS.items():
-        role = workspace.roles.filter(preset=preset).first()
-        if role is None:
-            role = _create(workspace, preset.name.capitalize(), preset)
-            _write_points(role, points)
-        roles[preset] = role
-    return roles
+    roles = {Preset(role.preset): role for role in workspace.roles.exclude(preset="")}
+    lacking = {
+        _create(workspace, preset.name.capitalize(), preset): points
+        for preset, points in PRESET_POINTS.items()
+        if preset not in roles
+    }
+    _give(lacking)
+    return roles | {Preset(role.preset): role for role in lacking}
 
 
 @transaction.atomic
@@ -194,10 +194,14 @@ def _write_points(role: Role, points: Iterable[Point]) -> None:
         WorkspaceGroupObjectPermission.objects.filter(
             group=role.group, content_object=role.workspace, permission__codename__in=taken
         ).delete()
+    _give({role: wanted - held})
+
+
+def _give(wanted: Mapping[Role, Collection[Point]]) -> None:
     given = Permission.objects.filter(
         content_type__app_label="workspaces",
         content_type__model="workspace",
-        codename__in=wanted - held,
+        codename__in=set().union(*wanted.values()),
     )
     WorkspaceGroupObjectPermission.objects.bulk_create(
         [
@@ -205,6 +209,8 @@ def _write_points(role: Role, points: Iterable[Point]) -> None:
                 permission=each, group=role.group, content_object=role.workspace
             )
             for each in given
+            for role, points in wanted.items()
+            if each.codename in points
         ],
         ignore_conflicts=True,  # somebody else gave it in the meantime
     )
