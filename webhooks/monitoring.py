@@ -41,15 +41,21 @@ LEFT JOIN (
     FROM webhooks_chunk WHERE queued > 0 GROUP BY webhook_id
 ) AS queue ON queue.webhook_id = w.id
 LEFT JOIN LATERAL (
-    SELECT k.due_at FROM webhooks_chunk k
-    WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= statement_timestamp()
-        AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
+    SELECT k.due_at FROM (
+        SELECT k.due_at, k.plan_id FROM webhooks_chunk k
+        WHERE k.webhook_id = w.id AND k.unsent > 0 AND k.due_at <= statement_timestamp()
+        ORDER BY k.due_at OFFSET 0
+    ) AS k
+    WHERE EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = k.plan_id AND p.state = 'active')
     ORDER BY k.due_at LIMIT 1
 ) AS chunk ON queue.unsent > 0
 LEFT JOIN LATERAL (
-    SELECT m.due_at FROM webhooks_message m
-    WHERE m.webhook_id = w.id AND m.due_at <= statement_timestamp()
-        AND EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
+    SELECT m.due_at FROM (
+        SELECT m.due_at, m.plan_id FROM webhooks_message m
+        WHERE m.webhook_id = w.id AND m.due_at <= statement_timestamp()
+        ORDER BY m.due_at OFFSET 0
+    ) AS m
+    WHERE EXISTS (SELECT 1 FROM webhooks_plan p WHERE p.id = m.plan_id AND p.state = 'active')
     ORDER BY m.due_at LIMIT 1
 ) AS message ON queue.waiting > queue.unsent
 LEFT JOIN LATERAL (
