@@ -138,13 +138,6 @@ def _lookups() -> None:
     _put(lookups.Lookups, "may_go", lambda *_, **__: True)
 
 
-def _turns() -> None:
-    """Let every name have a thread at once."""
-    from webhooks import lookups
-
-    _put(lookups.Lookups, "_has_thread", lambda *_: True)
-
-
 def _due() -> None:
     """Hint at nothing by the clock: only whoever plans tells of it."""
     from webhooks import tasks
@@ -181,7 +174,6 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "rate": _rate,
     "redirect": _redirect,
     "lookups": _lookups,
-    "turns": _turns,
     "due": _due,
 }
 

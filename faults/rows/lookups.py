@@ -145,7 +145,7 @@ def slow_names(rig: Rig) -> Figures:
     return {"alone in s": round(alone, 2), "beside in s": round(usual, 2), "times": len(beside)}
 
 
-@row("C9", "forty names whose servers take 30 s, beside a good one", guard="turns")
+@row("C9", "forty names whose servers take 30 s, beside a good one")
 def many_slow_names(rig: Rig) -> Figures:
     names = [f"n{number}.slow.test" for number in range(40)]
     server = rig.enter(
