@@ -410,11 +410,8 @@ class CurlTransport:
 
     def _perform(self) -> list[Answer]:
         self._multi.perform()
-        now = time.monotonic()
-        self._start(self._lookups.found(now=now))
-        going, late = self._lookups.turns(now=now)
-        self._start(going)
-        return [*self._read(), *(answer for slot in late for answer in self._give_up(slot))]
+        self._start(self._lookups.found(now=time.monotonic()))
+        return self._read()
 
     def _start(self, slots: Sequence[_Slot]) -> None:
         """Let those out who waited for their name; the wait was part of their time."""
@@ -453,24 +450,16 @@ class CurlTransport:
         slot = self._busy[curl]
         answer = slot.answer(code)
         self._multi.remove_handle(curl)
-        return self._end(slot, answer)
-
-    def _give_up(self, slot: _Slot) -> list[Answer]:
-        """End a request whose name was not looked up in its time, and all who waited for that."""
-        waited = int((time.monotonic() - slot.opened_at) * 1000)
-        return self._end(slot, Answer(slot.token, Outcome.DNS, None, waited))
-
-    def _end(self, slot: _Slot, answer: Answer) -> list[Answer]:
         self._release(slot)
-        is_unknown = answer.outcome is Outcome.DNS
-        waited = self._lookups.ended(slot, is_unknown=is_unknown, now=time.monotonic())
+        tokens, is_unknown = [answer.token], answer.outcome is Outcome.DNS
+        waited = self._lookups.ended(slot, is_unknown=is_unknown)
         if not is_unknown:
             self._start(waited)
             return [answer]
-        tokens = [each.token for each in waited]
         for each in waited:
+            tokens.append(each.token)
             self._release(each)
-        return [answer, *(replace(answer, token=token) for token in tokens)]
+        return [replace(answer, token=token) for token in tokens]
 
     def _release(self, slot: _Slot) -> None:
         del self._busy[slot.curl]
