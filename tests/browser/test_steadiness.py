@@ -183,6 +183,5 @@ def _shift(walk: Walk, row: Row, width: int) -> float:
     opened.set_viewport_size({"width": width, "height": 800})
     opened.add_init_script(WATCH)
     opened.goto(walk.address_of(row.name, row))
-    opened.wait_for_load_state("networkidle")
-    opened.wait_for_timeout(300)
+    opened.wait_for_load_state("networkidle")  # Half a second without anything that arrives.
     return round(float(opened.evaluate("window.shifted")), 4)
