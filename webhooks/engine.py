@@ -85,6 +85,7 @@ class Sender:
             plan_ids=plan_ids,
             record=self._record,
             flags=self._flag,
+            breathe=self._breathe,
         )
         self._health = ReceiverHealth(
             lines=self._intake.lines,
@@ -297,6 +298,15 @@ class Sender:
     # --- Sending ----------------------------------------------------------------------------------
 
     def _send(self) -> None:
+        self._open_all()
+        wait = POLL_SECONDS
+        if self._pending:
+            wait = min(wait, max(0.0, self._flush_at - time.monotonic()))
+        if not self.transport.open and self._lines_hold_work():
+            time.sleep(min(wait, 0.005))  # For a token, a lease or the database.
+        self._collect(wait)
+
+    def _open_all(self) -> None:
         lines = [line for line in self._intake.lines.values() if line.holds]
         # What senders died with has the process to itself.
         alone = next((line for line in lines if line.has_alone), None)
@@ -305,12 +315,12 @@ class Sender:
             if self._is_up and not self.is_stopping:
                 with self._surviving():
                     self._open(line)
-        wait = POLL_SECONDS
-        if self._pending:
-            wait = min(wait, max(0.0, self._flush_at - time.monotonic()))
-        if not self.transport.open and self._lines_hold_work():
-            time.sleep(min(wait, 0.005))  # For a token, a lease or the database.
-        self._collect(wait)
+
+    def _breathe(self) -> None:
+        """Take what came in and open others in its place, as long as it need not be settled."""
+        if not self._is_flush_due():
+            self._collect(0.0)
+            self._open_all()
 
     def _open(self, line: Line) -> None:
         slots = line.slots
@@ -502,6 +512,8 @@ class Sender:
     def _drop(self, line: Line) -> None:
         """Open nothing more of a webhook that stands still; its work goes back when it is idle."""
         self._flags_at = 0.0
+        # A chunk that is being made ready is not in the line yet: what was read is not for it.
+        self._flags = {}
         line.clear()
 
 

@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 LEFT_OVER_SECONDS: Final = 5.0
 # Claimed again after this when a chunk's webhook cannot be sent to as it is.
 REFUSED_SECONDS: Final = 5.0
+# Lanes that others hold are asked for again after this.
+LANES_SECONDS: Final = 1.0
 # Gates that were open are asked again after this.
 GATES_SECONDS: Final = 1.0
 
@@ -56,6 +58,7 @@ class Intake:
         only: int | None,
         record: Callable[[Tried], None],
         flags: Callable[[int], Flags],
+        breathe: Callable[[], None],
         plan_ids: Sequence[int] | None = None,
     ) -> None:
         """Serve all webhooks, or ``only`` one.
@@ -64,6 +67,7 @@ class Intake:
             plan_ids: claim of these plans alone.
             record: takes how those ended who get no message.
             flags: the flags of a plan, as the sender last read them.
+            breathe: moves on what is open, in the middle of long work.
         """
         self.lines: dict[int, Line] = {}
         self.plans = PlanCache()
@@ -75,6 +79,7 @@ class Intake:
         self._plan_ids = plan_ids
         self._record = record
         self._flags = flags
+        self._breathe = breathe
         # Webhooks that something is due of, and whether messages wait there.
         self._due: dict[int, bool] = {}
         self._look_at = 0.0
@@ -144,7 +149,8 @@ class Intake:
             return False
         count = lanes.count_of(concurrency)
         held = sum(number < count for number in line.lane_numbers) if line else 0
-        if line is None or held < count:
+        is_new = line is None
+        if line is None or (held < count and time.monotonic() >= line.lanes_at):
             token = line.lane_lease.token if line and line.lane_lease else uuid4()
             began = time.monotonic()
             taken = lanes.take(
@@ -167,7 +173,10 @@ class Intake:
                 line.lane_numbers += taken
                 with connection.cursor() as cursor:
                     claiming.served(cursor, webhook_id)
-        if line is not None:
+            elif line is not None:
+                line.lanes_at = began + LANES_SECONDS
+        # One that holds nothing back is read with the flags.
+        if line is not None and (is_new or line.breaker is not None):
             self._wake(line)
         return line is not None and line.slots > 0
 
@@ -278,7 +287,7 @@ class Intake:
         try:
             with connection.cursor() as cursor:
                 preparer.use(cursor)
-                return preparer.messages(now=self._clock.now())
+                return preparer.messages(breathe=self._breathe)
         except (BindingError, ValidationError, ValueError) as error:
             # Of the plan or the webhook, not of one person: nobody fails for it.
             log.exception("plan_unsendable", plan=chunk.plan_id, error=type(error).__name__)

@@ -61,8 +61,9 @@ class Line:
     judge: Judge
     lane_lease: Lease | None = None
     lane_numbers: list[int] = field(default_factory=list)
-    # By time.monotonic(): since when the lanes are held.
+    # By time.monotonic(): since when the lanes are held, and when more may be asked for.
     since: float = 0.0
+    lanes_at: float = 0.0
     holds: list[Held] = field(default_factory=list)
     open: int = 0
     # Granted by the rate limit and not used yet; when the next ones may be asked for.

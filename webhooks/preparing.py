@@ -1,8 +1,7 @@
 """From a claimed chunk to messages: one read, then rendering, for everybody who is still queued."""
 
 import itertools
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -26,6 +25,9 @@ log = structlog.get_logger(__name__)
 # worked one by one because senders died with it.
 INTENT_ONCE: Final = "open_once"
 INTENT_ALONE: Final = "open_alone"
+
+# After so many people the sender sees to its open requests, in about two milliseconds.
+BREATH_PEOPLE: Final = 50
 
 _SURVIVORS: Final = """
 SELECT wanted.qaid, get_byte(c.states, array_position(c.qaids, wanted.qaid) - 1) & 127,
@@ -109,8 +111,11 @@ class Preparer:
         self._delivery_ids = self._ids()
         return endings
 
-    def messages(self, *, now: datetime) -> list[Tried]:
-        """Fill ``held.ready`` with messages; return how those ended who get none."""
+    def messages(self, *, breathe: Callable[[], None] = lambda: None) -> list[Tried]:
+        """Fill ``held.ready`` with messages; return how those ended who get none.
+
+        ``breathe`` is called every so often: what is open elsewhere must not wait for this.
+        """
         people = self.read()
         recipients: list[Recipient] = []
         passed: list[Ending] = []
@@ -119,9 +124,11 @@ class Preparer:
         plain = self._plan.encryption == "none"
         parameters, body, events = self._plan.parameters, self._plan.body, self._chunk.events
         one_id = len(self._plan.id_type_ids) == 1
-        for place, delivery_id, person in zip(
-            self.positions, self._delivery_ids, people, strict=True
+        for number, (place, delivery_id, person) in enumerate(
+            zip(self.positions, self._delivery_ids, people, strict=True), 1
         ):
+            if not number % BREATH_PEOPLE:
+                breathe()
             recipient = Recipient(place, delivery_id, person.qaid)
             if person.erased or person.profile != person.qaid:
                 ending = self._merged_or_erased(recipient, person, survivors)
@@ -160,6 +167,7 @@ class Preparer:
                 continue
             recipients.append(recipient)
         self._held.is_left_over = bool(self._waiting)
+        breathe()
         passed += self._pack(recipients)
         return [Tried(self._held, passed)] if passed else []
 

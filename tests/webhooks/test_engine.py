@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -35,6 +36,7 @@ from webhooks.outbox import NewChunk, submit
 from webhooks.receiver import Behaviour, Mode, Receiver, Reply
 from webhooks.receiver.behaviour import partial
 from webhooks.signals import deliveries_settled
+from webhooks.transport import Answer, CurlTransport, Request
 from workspaces import members
 from workspaces.models import Workspace
 
@@ -238,6 +240,65 @@ def test_a_chunk_is_read_and_written_in_the_same_statements_for_few_and_many(
 
 
 # --- Planning -------------------------------------------------------------------------------------
+
+
+class WatchedTransport(CurlTransport):
+    """Counts how often it is asked for answers without time to wait for any."""
+
+    glances = 0
+
+    def poll(self, timeout: float) -> list[Answer]:
+        self.glances += timeout == 0
+        return super().poll(timeout)
+
+
+def test_open_requests_are_seen_to_while_a_chunk_is_made_ready(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=220)
+    scene.submit(size=110)
+    transport = WatchedTransport()
+
+    # Nothing is settled because of the time, so that nothing else leaves no time to wait.
+    scene.drain(transport=transport, flush_seconds=60.0, flush_people=220)
+
+    # Two in the middle of each chunk, one before its messages are packed.
+    assert transport.glances == 6
+    assert scene.counts().delivered == 220
+    check_invariants(scene)
+
+
+class LateTransport(CurlTransport):
+    """Gives answers only while a chunk is made ready; counts what is opened after the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[Answer] = []
+        self.answered = self.opened_later = 0
+
+    def submit(self, request: Request, token: Any) -> None:
+        self.opened_later += self.answered > 0
+        super().submit(request, token)
+
+    def poll(self, timeout: float) -> list[Answer]:
+        self._kept += super().poll(timeout)
+        if timeout or not self._kept:
+            return []
+        found, self._kept = self._kept, []
+        self.answered += len(found)
+        return found
+
+
+def test_a_chunk_made_ready_while_its_webhook_is_stopped_is_not_opened(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=300)
+    scene.change(concurrency=40)
+    receiver.behave("/in", Behaviour(status=410))
+    scene.submit(size=60)
+    transport = LateTransport()
+
+    scene.drain(seconds=5.0, transport=transport, flags_seconds=60.0)
+
+    assert WebhookControl.objects.get(webhook=scene.webhook).state == "disabled"
+    assert transport.answered
+    assert transport.opened_later == 0
 
 
 def test_the_same_chunk_is_planned_once(receiver: Receiver) -> None:
