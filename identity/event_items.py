@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -34,18 +36,20 @@ class KnownType:
 
 
 def types_of(workspace: Workspace) -> dict[str, KnownType]:
-    """Return the workspace's event types by code."""
-    return {
-        event_type.code: KnownType(
-            event_type.pk,
-            event_type.code,
-            {attribute.code: attribute.type for attribute in event_type.attributes.all()},
-            frozenset(
-                attribute.code for attribute in event_type.attributes.all() if attribute.required
-            ),
+    """Return the workspace's event types by code, read in one statement."""
+    rows = workspace.event_types.order_by("pk", "attributes__pk").values_list(
+        "pk", "code", "attributes__code", "attributes__type", "attributes__required"
+    )
+    types: dict[str, KnownType] = {}
+    for (pk, code), found in groupby(rows, itemgetter(0, 1)):
+        attributes = [(name, kind, needed) for *_, name, kind, needed in found if name]
+        types[code] = KnownType(
+            pk,
+            code,
+            {name: kind for name, kind, _needed in attributes},
+            frozenset(name for name, _kind, needed in attributes if needed),
         )
-        for event_type in workspace.event_types.prefetch_related("attributes")
-    }
+    return types
 
 
 def find_type(types: Mapping[str, KnownType], code: Any) -> KnownType:

@@ -1,6 +1,7 @@
 """Live events: in by the API, once, and out to the runner, once."""
 
 import json
+import time
 import tracemalloc
 from datetime import datetime, timedelta
 from typing import Any
@@ -207,7 +208,7 @@ def test_a_call_costs_the_same_queries_for_one_event_and_for_many(
 ) -> None:
     for event_id in ("first", "second"):
         receive(workspace, item(event_id))
-    of_somebody_known = 23
+    of_somebody_known = 22
 
     with django_assert_num_queries(of_somebody_known):
         receive(workspace, item("one"))
@@ -329,6 +330,23 @@ def test_who_reports_more_than_can_be_taken_is_asked_to_wait(
     with transaction.atomic(), connection.cursor() as cursor:
         ingestion.take(cursor, limit=2, now=timezone.now())
     assert post(secret, {"events": [item("e4")]}).status_code == 200
+
+
+def test_all_processes_together_have_the_calls_of_a_minute(
+    secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.clear()
+    monkeypatch.setattr(throttling, "CALLS_A_MINUTE", 5)
+    monkeypatch.setattr(throttling, "CALLS_AT_ONCE", 3)
+    while timezone.now().second > 55:
+        time.sleep(0.1)
+    statuses: list[int] = []
+
+    for _process in range(3):
+        monkeypatch.setattr(throttling.EventsThrottle, "_taken", (0, {}))
+        statuses += [post(secret, {"events": [item("e")]}).status_code for _ in range(3)]
+
+    assert statuses == [200] * 5 + [429] * 4
 
 
 def test_calls_are_counted_by_the_minute(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
