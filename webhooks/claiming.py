@@ -91,7 +91,8 @@ UPDATE webhooks_message m SET lease = %(token)s, claims = m.claims + 1,
     expires_at = m.expires_at + (clock_timestamp() - m.due_at), due_at = clock_timestamp()
 FROM due WHERE m.id = due.id
 RETURNING m.id, m.plan_id, m.chunk_id, m.day, m.delivery_ids, m.positions, m.body, m.kind,
-    m.attempts, m.first_attempt_at, m.expires_at, m.claims, due.was_open, clock_timestamp()
+    m.attempts, m.first_attempt_at, m.expires_at, m.claims, m.splits, due.was_open,
+    clock_timestamp()
 """
 
 # The try whose outcome nobody knows takes a number, so that the ledger shows it.

@@ -179,7 +179,7 @@ class Judge:
     ) -> None:
         first, expires = self._times(envelope, now)
         following = retry.next_try(
-            tried.tries,
+            tried.tries - envelope.splits,
             now=now,
             first_attempt_at=first,
             waited=expires - self._target.expire_after - first,
@@ -212,6 +212,7 @@ class Judge:
             first,
             expires + MISCONFIGURED_DELAY,
             envelope.kind,
+            envelope.splits,
         )
         tried.waiting.append(waiting)
         tried.endings = [
@@ -221,10 +222,12 @@ class Judge:
     def _split(
         self, tried: Tried, envelope: Envelope, verdict: Verdict, now: datetime, repack: Repack
     ) -> None:
-        """Try both halves at once, each as a message of its own."""
+        """Try both halves at once, each as a message of its own with the schedule before it."""
         middle = len(envelope.recipients) // 2
         for half in (envelope.recipients[:middle], envelope.recipients[middle:]):
-            tried.waiting.append(self._waiting(tried, envelope, half, 0, now, repack))
+            waiting = self._waiting(tried, envelope, half, 0, now, repack)
+            waiting.splits += 1
+            tried.waiting.append(waiting)
         tried.endings = [
             Ending(each, StateByte.WAITING, verdict.reason) for each in envelope.recipients
         ]
@@ -245,7 +248,15 @@ class Judge:
             message_id = self._message_ids.one([each.delivery_id for each in recipients])
             body = repack(message_id, recipients)
         return Waiting(
-            message_id, body, list(recipients), tried.tries, delay, first, expires, envelope.kind
+            message_id,
+            body,
+            list(recipients),
+            tried.tries,
+            delay,
+            first,
+            expires,
+            envelope.kind,
+            envelope.splits,
         )
 
     def _times(self, envelope: Envelope, now: datetime) -> tuple[datetime, datetime]:

@@ -247,6 +247,7 @@ def stored_envelope(message: ClaimedMessage, held: Held, plan: CompiledPlan) -> 
         chunk_id=message.chunk_id,
         day=message.day,
         tries=message.attempts,
+        splits=message.splits,
         first_attempt_at=message.first_attempt_at,
         expires_at=message.expires_at,
         kind=message.kind,

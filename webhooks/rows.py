@@ -99,14 +99,15 @@ AND NOT EXISTS (SELECT 1 FROM webhooks_attempt a
 
 _INSERT_MESSAGES: Final = """
 INSERT INTO webhooks_message (id, workspace_id, webhook_id, plan_id, chunk_id, day, delivery_ids,
-    positions, body, kind, attempts, first_attempt_at, due_at, expires_at, claims)
+    positions, body, kind, attempts, splits, first_attempt_at, due_at, expires_at, claims)
 VALUES %s
-ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, due_at = excluded.due_at,
+ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, splits = excluded.splits,
+    due_at = excluded.due_at,
     first_attempt_at = excluded.first_attempt_at, expires_at = excluded.expires_at,
     kind = excluded.kind, lease = NULL, lease_until = NULL, claims = 0
 """
 _MESSAGE: Final = (
-    "(%s, %s, %s, %s, %s, %s, %s::text[], %s::int[], %s, %s, %s, %s,"
+    "(%s, %s, %s, %s, %s, %s, %s::text[], %s::int[], %s, %s, %s, %s, %s,"
     " clock_timestamp() + make_interval(secs => %s), %s, 0)"
 )
 
@@ -286,6 +287,7 @@ def store_messages(
             waiting.body,
             waiting.kind,
             waiting.tries,
+            waiting.splits,
             waiting.first_attempt_at,
             waiting.delay,
             waiting.expires_at,

@@ -39,6 +39,7 @@ class ClaimedMessage(NamedTuple):
     first_attempt_at: datetime | None
     expires_at: datetime | None
     claims: int
+    splits: int
 
 
 @dataclass(slots=True)
@@ -96,6 +97,8 @@ class Envelope:
     day: date
     # Tries that count, and the number of the next attempt's row.
     tries: int = 0
+    # So many of them were answered by splitting the message: no steps of the retry schedule.
+    splits: int = 0
     first_attempt_at: datetime | None = None
     expires_at: datetime | None = None
     kind: str = AttemptKind.AUTO
@@ -118,6 +121,7 @@ class Waiting:
     first_attempt_at: datetime
     expires_at: datetime
     kind: str = AttemptKind.AUTO
+    splits: int = 0
 
 
 class Ending(NamedTuple):

@@ -475,6 +475,20 @@ def test_one_bad_value_does_not_kill_its_batch(receiver: Receiver) -> None:
     check_invariants(scene)
 
 
+def test_being_split_uses_no_step_of_the_retry_schedule(receiver: Receiver) -> None:
+    """A part of a part that meets a 503 has its whole schedule before it, here one step."""
+    scene = make_scene(receiver.url("/in"), people=8, batch_size=8, concurrency=1)
+    receiver.script("/in", Reply(422), Reply(422), Reply(422), Reply(503))
+    scene.submit()
+    scene.drain(slots=1, schedule=(timedelta(seconds=0.05),))
+
+    assert scene.counts().delivered == 8, scene.counts()
+    sizes = sorted(len(each.recipients) for each in receiver.entries("/in"))
+    assert sizes == [2, 2, 2, 2, 2, 4, 4, 8]
+    assert sorted({each.attempts for each in scene.deliveries()}) == [3, 4]
+    check_invariants(scene)
+
+
 # --- The webhook as a whole -----------------------------------------------------------------------
 
 

@@ -164,6 +164,8 @@ class Message(models.Model):
     body = models.BinaryField()
     kind = models.CharField(_("kind"), max_length=10, default="auto")
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    # Attempts that only found out whose value is refused: no steps of the retry schedule.
+    splits = models.PositiveSmallIntegerField(default=0, db_default=0)
     first_attempt_at = models.DateTimeField(_("first attempt"), null=True)
     due_at = models.DateTimeField(_("next attempt"))
     expires_at = models.DateTimeField(_("expires"), null=True)
