@@ -328,7 +328,7 @@ class Sender:
         for held, ready in line.queues():
             if line.open >= slots or not self.transport.free:
                 return
-            if held.lease.left() <= target.timeout + self.options.margin_seconds:
+            if not self._is_lasting(line, held):
                 continue
             if line.has_alone and not held.is_alone:
                 continue
@@ -343,13 +343,26 @@ class Sender:
                 if envelope.plan.id != plan_id and not self._may_open(held, envelope):
                     break
                 plan_id = envelope.plan.id
-                if target.rate_per_second is not None and not self._has_token(line):
-                    break
-                if line.breaker is not None and not self._health.may_open(line):
+                if not self._may_open_now(line, held):
                     break
                 ready.popleft()
                 self._submit(line, envelope)
                 room -= 1
+
+    def _is_lasting(self, line: Line, held: Held) -> bool:
+        """Tell whether the lease outlasts what is opened now."""
+        return held.lease.left() > line.target.timeout + self.options.margin_seconds
+
+    def _may_open_now(self, line: Line, held: Held) -> bool:
+        """Ask before each request what changes while they are opened.
+
+        Whoever was frozen in between opens nothing more.
+        """
+        return (
+            self._is_lasting(line, held)
+            and (line.target.rate_per_second is None or self._has_token(line))
+            and (line.breaker is None or self._health.may_open(line))
+        )
 
     def _may_open(self, held: Held, envelope: Envelope) -> bool:
         """Read the flags; what may not be sent any more leaves our hands."""
@@ -395,8 +408,13 @@ class Sender:
         if not chosen:
             return
         reason = preparing.INTENT_ONCE if line.target.at_most_once else preparing.INTENT_ALONE
-        for envelope in settling.write_intents(held, chosen, reason=reason, now=self._clock.now()):
-            self._submit(line, envelope)
+        intended = settling.write_intents(held, chosen, reason=reason, now=self._clock.now())
+        while intended and self._is_lasting(line, held):
+            self._submit(line, intended.pop(0))
+        if intended:
+            # The writing took longer than the lease: nobody of these was open.
+            settling.take_back(intended)
+            held.ready.extendleft(reversed(intended))
 
     def _submit(self, line: Line, envelope: Envelope) -> None:
         target = line.target

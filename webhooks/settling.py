@@ -221,7 +221,10 @@ def write_intents(
 
 
 def take_back(envelopes: Iterable[Envelope]) -> None:
-    """Let people whose message was refused before it was sent wait as if it had not been tried."""
+    """Let people whose message was not sent, or refused, wait as if it had not been tried.
+
+    Under the token: the intents of a lost lease are for its new holder to judge.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         for each in envelopes:
             if each.has_intent and each.is_stored:
@@ -232,4 +235,7 @@ def take_back(envelopes: Iterable[Envelope]) -> None:
                     [claims, each.id, str(each.held.lease.token)],
                 )
             elif each.has_intent:
-                rows.delete_intents(cursor, each)
+                chunk = states.lock(cursor, [each.chunk_id]).get(each.chunk_id)
+                if chunk is not None and chunk.lease == each.held.lease.key:
+                    rows.delete_intents(cursor, each)
+            each.has_intent = False

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,11 +16,13 @@ from tests.webhooks.scene import OPTIONS, make_scene
 from tests.webhooks.test_engine import check_invariants
 from webhooks import settling
 from webhooks.answers import Outcome
+from webhooks.choices import Guarantee
 from webhooks.engine import Sender
 from webhooks.leases import Keeper
 from webhooks.models import Attempt, Chunk, Delivery, Message
 from webhooks.receiver import Behaviour, Receiver, Reply
 from webhooks.transport import Answer, Request
+from webhooks.work import Envelope
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -446,4 +449,77 @@ def test_an_intent_whose_writing_was_not_confirmed_is_not_sent(receiver: Receive
 
     counts = scene.counts()
     assert (counts.uncertain, counts.delivered) == (1, 1)
+    check_invariants(scene)
+
+
+class FreezingTransport(SlowTransport):
+    """Its process stands still for longer than the lease just after it opened one request."""
+
+    def submit(self, request: Request, token: object) -> None:
+        super().submit(request, token)
+        assert isinstance(token, Envelope)
+        token.held.lease.until = time.monotonic()
+
+
+def test_a_sender_frozen_while_it_opens_requests_opens_nothing_more(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=5)
+    scene.submit()
+    transport = FreezingTransport()
+    sender = begin(make_sender(transport))
+    assert transport.open == 1
+
+    end_leases()
+    scene.drain()
+    sender.turn()
+    assert transport.open == 1
+    assert scene.counts().delivered == 5
+
+
+def test_an_intent_whose_writing_took_longer_than_the_lease_is_not_opened(
+    receiver: Receiver,
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=5, guarantee=Guarantee.AT_MOST_ONCE)
+    scene.submit()
+    transport = SlowTransport()
+    sender = make_sender(transport)
+    sender.turn()
+    (held,) = sender._intake.lines[scene.webhook.pk].holds
+
+    def stall(execute: Any, statement: str, *rest: Any) -> Any:
+        found = execute(statement, *rest)
+        if "INSERT INTO webhooks_delivery" in statement:
+            held.lease.until = time.monotonic()
+        return found
+
+    with connection.execute_wrapper(stall):
+        sender.turn()
+    assert transport.open == 0
+    assert not Delivery.objects.exists()
+
+    # The lease was nobody else's meanwhile, and is renewed.
+    held.lease.until = time.monotonic() + 60
+    sender.turn()
+    assert transport.open == 5
+    transport.answer()
+    sender.turn()
+    assert scene.counts().delivered == 5
+
+
+def test_a_zombie_takes_no_intent_back_that_another_sender_has_found(receiver: Receiver) -> None:
+    """It was open at the death, so it is uncertain, whatever the zombie learns afterwards."""
+    scene = make_scene(receiver.url("/in"), people=3, guarantee=Guarantee.AT_MOST_ONCE)
+    scene.submit()
+    frozen = SlowTransport()
+    zombie = begin(make_sender(frozen))
+    assert frozen.open == 3
+    end_leases()
+    heir = make_sender(SlowTransport())
+    heir.turn()
+
+    frozen.answer(status=410)
+    zombie.turn()
+    heir.turn()
+
+    assert scene.counts().uncertain == 3
+    assert {each.state for each in scene.deliveries()} == {"uncertain"}
     check_invariants(scene)
