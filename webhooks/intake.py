@@ -150,7 +150,8 @@ class Intake:
         count = lanes.count_of(concurrency)
         held = sum(number < count for number in line.lane_numbers) if line else 0
         is_new = line is None
-        if line is None or (held < count and time.monotonic() >= line.lanes_at):
+        is_due = line is None or time.monotonic() >= line.lanes_at
+        if is_due and held < count and (line is None or self._is_wanting(line)):
             token = line.lane_lease.token if line and line.lane_lease else uuid4()
             began = time.monotonic()
             taken = lanes.take(
@@ -179,6 +180,10 @@ class Intake:
         if line is not None and (is_new or line.breaker is not None):
             self._wake(line)
         return line is not None and line.slots > 0
+
+    def _is_wanting(self, line: Line) -> bool:
+        """Tell whether we can have more open than our lanes carry; other lanes are for others."""
+        return line.slots < self._options.slots
 
     def _wake(self, line: Line) -> None:
         """Begin to probe a receiver in trouble when its pause is over."""

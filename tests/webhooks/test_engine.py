@@ -5,6 +5,7 @@ import uuid
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -26,6 +27,7 @@ from webhooks.models import (
     Attempt,
     Chunk,
     Delivery,
+    Lane,
     MemberGrant,
     Message,
     Plan,
@@ -546,6 +548,23 @@ def test_no_more_requests_are_open_than_the_webhook_allows(receiver: Receiver) -
 
     assert scene.counts().delivered == 30
     assert receiver.connections_made <= 3
+
+
+def test_a_sender_leaves_lanes_beyond_what_it_can_have_open_to_others(receiver: Receiver) -> None:
+    """Here 8 of 64, in lanes of 8 that are taken by twos; a second sender finds the rest free."""
+    scene = make_scene(receiver.url("/in"), people=300, concurrency=64)
+    receiver.behave("/in", Behaviour(delay=0.05))
+    scene.submit()
+    sender = Sender(options=replace(OPTIONS, slots=8, idle_seconds=0.0))
+    sender.start()
+    try:
+        for _ in range(20):
+            sender.turn()
+        held = Lane.objects.filter(webhook=scene.webhook, lease__isnull=False).count()
+        assert (held, sender.transport.open) == (2, 8)
+    finally:
+        sender.finish()
+        sender.close()
 
 
 def test_the_rate_holds(receiver: Receiver) -> None:
