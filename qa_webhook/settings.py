@@ -4,6 +4,7 @@
 """
 
 import base64
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -297,8 +298,10 @@ if _proxies:
 # Whose address a log-in or API limit counts by.
 ALLAUTH_TRUSTED_PROXY_COUNT = _proxies
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _secure
-SESSION_COOKIE_NAME = "__Host-session" if _secure else f"session-{local.fingerprint()}"
-CSRF_COOKIE_NAME = "__Host-csrf" if _secure else f"csrf-{local.fingerprint()}"
+# Another installation on this host is told apart, and all web machines of one have the same.
+_mark = hashlib.sha256(f"cookies:{SECRET_KEY}".encode()).hexdigest()[:10]
+SESSION_COOKIE_NAME = "__Host-session" if _secure else f"session-{_mark}"
+CSRF_COOKIE_NAME = "__Host-csrf" if _secure else f"csrf-{_mark}"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "workspaces.views.csrf_failure"
