@@ -105,7 +105,7 @@ class Row(NamedTuple):
     state: DeliveryState
     reason: str
     plan: Plan
-    status_code: int | None
+    status_code: int | None  # Of the last try.
     attempts: int
     delivery_id: str
 
@@ -188,14 +188,17 @@ class _Naming:
         self._runs: dict[int, Run] = {}
         self._steps: dict[int, str] = {}
         self._people: dict[int, people.Named] = {}
+        self._statuses: dict[str, int | None] = {}
 
     def rows_of_people(self, found: Sequence[standing.Person]) -> list[Row]:
         self._load({each.place.plan_id for each in found})
+        self._statuses = ledger.last_statuses([each.delivery for each in found if each.delivery])
         self._name([each.qaid for each in found if not (each.delivery and each.delivery.sent_id)])
         return [self._row_of(each) for each in found]
 
     def rows(self, deliveries: Sequence[Delivery]) -> list[Row]:
         self._load({delivery.plan_id for delivery in deliveries})
+        self._statuses = ledger.last_statuses(deliveries)
         self._name([delivery.qaid for delivery in deliveries if not delivery.sent_id])
         return [
             self._row(
@@ -239,7 +242,7 @@ class _Naming:
             state=state,
             reason=delivery.reason if delivery else "",
             plan=plan,
-            status_code=delivery.status_code if delivery else None,
+            status_code=self._statuses.get(delivery_id),
             attempts=delivery.attempts if delivery else 0,
             delivery_id=delivery_id,
         )

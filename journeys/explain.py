@@ -23,10 +23,19 @@ from journeys.definition import Document
 from journeys.ending import REASONS
 from journeys.models import Enrollment, Journey, Run
 from journeys.stages import Stage
-from webhooks import holding, plans
-from webhooks.answers import reason_sentence
-from webhooks.choices import BreakerState, Encryption, PlanState, StateByte, WebhookState
-from webhooks.models import Attempt, Delivery, Message, Plan, Receipt
+from webhooks import holding, ledger, plans
+from webhooks.answers import Outcome, reason_sentence
+from webhooks.choices import (
+    AttemptKind,
+    BreakerState,
+    DeliveryState,
+    Encryption,
+    PlanState,
+    StateByte,
+    WebhookState,
+)
+from webhooks.ledger import Try
+from webhooks.models import Delivery, Message, Plan, Receipt
 
 EVENTS_SHOWN: Final = 20
 RUNS_LOOKED_AT: Final = 20
@@ -52,6 +61,7 @@ class Fact:
     at: datetime | None = None
     step: str = ""
     is_bad: bool = False
+    is_good: bool = False  # The try that was accepted.
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,6 +70,7 @@ class Timeline:
     verdict: str
     is_good: bool  # Whether the last message was accepted.
     facts: list[Fact]
+    qaid: int
     run: Run | None = None
 
     def lines(self, *, zone: Any) -> list[str]:
@@ -141,7 +152,7 @@ class _Explaining:
         dated = [fact for fact in self.facts if fact.at]
         undated = [fact for fact in self.facts if not fact.at]
         ordered = [*undated, *sorted(dated, key=lambda fact: fact.at or self.now)]
-        return Timeline(verdict, is_good, ordered, run)
+        return Timeline(verdict, is_good, ordered, self.person.pk, run)
 
     # --- Which run ----------------------------------------------------------------------------
 
@@ -319,23 +330,31 @@ class _Explaining:
             if names:
                 shown = {"names": ", ".join(names)}
                 self._add("variable", sentence % shown, delivery.first_attempt_at)
-        if delivery.first_attempt_at:
-            details = {_("Delivery"): delivery.pk, _("Message"): delivery.message_id}
-            sent = self._sent_id(plan, delivery)
-            if sent:
-                details[_("Sent to")] = sent
-            if self.in_clear and delivery.answer:
-                details[_("Answer")] = delivery.answer
-            self._add(
-                "request",
-                self._answered(delivery.status_code, delivery.duration_ms, delivery.reason),
-                delivery.first_attempt_at,
-                details=details,
-            )
-        for attempt in Attempt.objects.filter(delivery_id=delivery.pk, day=delivery.day):
-            self._add("attempt", self._attempted(attempt), attempt.at)
+        tries = ledger.tries_of(delivery)
+        counted = [each for each in tries if each.kind != AttemptKind.LATE]
+        for each in tries:
+            is_last = bool(counted) and each is counted[-1]
+            self._tell_try(plan, delivery, each, is_first=each is tries[0], is_last=is_last)
         for receipt in Receipt.objects.filter(delivery_id=delivery.pk):
             self._tell_receipt(plan, receipt)
+
+    def _tell_try(
+        self, plan: Plan, delivery: Delivery, each: Try, *, is_first: bool, is_last: bool
+    ) -> None:
+        details: dict[str, str] = {}
+        if is_first:
+            details = {_("Delivery"): delivery.pk, _("Message"): delivery.message_id}
+            if sent := self._sent_id(plan, delivery):
+                details[_("Sent to")] = sent
+        if self.in_clear and each.answer:
+            details[_("Answer")] = each.answer
+        self._add(
+            "request" if is_first else "attempt",
+            self._answered(each) if is_first else self._attempted(each),
+            each.at,
+            good=is_last and delivery.state == DeliveryState.DELIVERED,
+            details=details,
+        )
 
     def _tell_receipt(self, plan: Plan, receipt: Receipt) -> None:
         value = plan.webhook.receipt_codes.get(receipt.code, receipt.code)
@@ -354,21 +373,18 @@ class _Explaining:
             return masking.HIDDEN
         return masking.shown(delivery.sent_id, kind, in_clear=self.in_clear)
 
-    def _answered(self, status: int | None, milliseconds: int | None, reason: str) -> str:
-        shown = {"status": status, "ms": milliseconds}
-        if status is not None:
+    def _answered(self, each: Try) -> str:
+        if each.status_code is not None:
             return _("The request was answered with %(status)d after %(ms)d ms.") % {
-                **shown,
-                "ms": milliseconds or 0,
+                "status": each.status_code,
+                "ms": each.duration_ms or 0,
             }
-        if reason:
-            return str(reason_sentence(reason))
-        return _("The request was sent.")
+        if each.outcome and each.outcome != Outcome.ANSWERED:
+            return str(reason_sentence(each.outcome))
+        return _("The request got no answer.")
 
-    def _attempted(self, attempt: Attempt) -> str:
-        shown = {"number": attempt.number}
-        answered = self._answered(attempt.status_code, attempt.duration_ms, attempt.outcome)
-        return f"{_('Try %(number)d.') % shown} {answered}"
+    def _attempted(self, each: Try) -> str:
+        return f"{_('Try %(number)d.') % {'number': each.number}} {self._answered(each)}"
 
     # --- The verdict --------------------------------------------------------------------------
 
@@ -381,7 +397,7 @@ class _Explaining:
         match StateByte(place.state):
             case StateByte.DELIVERED:
                 at = delivery.updated_at if delivery else place.due_at
-                code = delivery.status_code if delivery else None
+                code = ledger.last_statuses([delivery])[delivery.pk] if delivery else None
                 status = _(" (%(status)d)") % {"status": code} if code else ""
                 accepted = _("Accepted by %(webhook)s on %(time)s%(status)s.")
                 return accepted % {**shown, "time": self._time(at), "status": status}, True
@@ -442,10 +458,11 @@ class _Explaining:
         sentence: str,
         at: datetime | None = None,
         bad: bool = False,
+        good: bool = False,
         details: Mapping[str, str] | None = None,
     ) -> None:
         text = sentence[:1].upper() + sentence[1:]
-        self.facts.append(Fact(kind, text, at, is_bad=bad, details=details or {}))
+        self.facts.append(Fact(kind, text, at, is_bad=bad, is_good=good, details=details or {}))
 
     def _time(self, at: datetime) -> str:
         local = timezone.localtime(at, self.zone)

@@ -1,6 +1,6 @@
 """Reading what was sent: one delivery with its tries and its exact request, and pages of many."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -77,6 +77,23 @@ def tries_of(delivery: Delivery) -> list[Try]:
         delivery.duration_ms,
     )
     return [first, *found]
+
+
+def last_statuses(deliveries: Collection[Delivery]) -> dict[str, int | None]:
+    """Return by its id what each delivery's last try was answered with: one query for all.
+
+    The row holds the answer to the first try; one that came too late decided nothing.
+    """
+    rows = (
+        Attempt.objects.filter(
+            day__in={each.day for each in deliveries},
+            delivery_id__in=[each.pk for each in deliveries if each.first_attempt_at],
+        )
+        .exclude(kind=AttemptKind.LATE)
+        .order_by("number", "at")
+        .values_list("delivery_id", "status_code")
+    )
+    return {each.pk: each.status_code for each in deliveries} | dict(rows)
 
 
 def body_of(delivery: Delivery) -> bytes | None:

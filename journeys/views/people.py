@@ -115,9 +115,15 @@ def _tries(delivery: Delivery) -> list[dict[str, Any]]:
     return [
         {
             **each._asdict(),
-            "sentence": _("The answer was empty.")
-            if each.outcome == answers.Outcome.ANSWERED
-            else answers.reason_sentence(each.outcome),
+            "sentence": _sentence(each),
         }
         for each in ledger.tries_of(delivery)
     ]
+
+
+def _sentence(each: ledger.Try) -> str:
+    """Return what stands in the place of an answer of which no text is kept."""
+    if each.outcome == answers.Outcome.ANSWERED:
+        return _("The answer was empty.")
+    # Why a first try got no answer is overwritten by how a later one ended.
+    return str(answers.reason_sentence(each.outcome)) or _("The request got no answer.")

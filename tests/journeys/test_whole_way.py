@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -21,7 +23,7 @@ from tests.webhooks.processes import SenderProcess, wait_until
 from webhooks.engine import Sender
 from webhooks.lines import Options
 from webhooks.models import Delivery
-from webhooks.receiver import Receiver
+from webhooks.receiver import Receiver, Reply
 from webhooks.transport import CurlTransport
 from workspaces.points import Point
 
@@ -46,9 +48,10 @@ def publish(scene: Scene, journey: Journey) -> Run:
     ).run
 
 
-def work(run: Run, *, seconds: float = 20) -> None:
+def work(run: Run, *, seconds: float = 20, **options: Any) -> None:
     """Plan and send in turns until the run is over."""
-    sender = Sender(options=Options(idle_seconds=0.05), transport=CurlTransport(slots=16))
+    chosen = Options(idle_seconds=0.05, **options)
+    sender = Sender(options=chosen, transport=CurlTransport(slots=16))
     sender.start()
     until = time.monotonic() + seconds
     try:
@@ -136,6 +139,37 @@ def test_everybody_is_told_why(scene: Scene) -> None:
     assert "The default went out for: name." in lines
     assert "138****0002" in lines
     assert "13800000002" not in lines
+
+
+def test_whoever_is_accepted_at_the_second_try_is_told_of_both(
+    scene: Scene, receiver: Receiver, client: Client
+) -> None:
+    receiver.script("/in", Reply(503, b"busy"))
+    journey = scene.journey()
+    run = publish(scene, journey)
+    work(run, schedule=(timedelta(0),))
+    delivery = Delivery.objects.get(attempts=2)
+    person = Profile.objects.get(pk=delivery.qaid)
+
+    told = explain(journey=journey, person=person, in_clear=True, now=timezone.now())
+    tries = [fact for fact in told.facts if fact.kind in ("request", "attempt")]
+    client.force_login(scene.member)
+    deliveries = reverse("journeys:deliveries", args=[scene.workspace.slug])
+    listed = client.get(deliveries)
+    of_run = client.get(deliveries, {"run": str(run.pk), "state": "delivered"})
+    address = reverse("journeys:person", args=[scene.workspace.slug, journey.pk, run.pk])
+    found = client.post(address, {"id": delivery.sent_id}).content.decode()
+
+    assert told.verdict.endswith(" (200).")
+    assert tries[0].sentence.startswith("The request was answered with 503 after ")
+    assert tries[1].sentence.startswith("Try 2. The request was answered with 200 after ")
+    assert [fact.is_good for fact in tries] == [False, True]
+    assert tries[0].details["Answer"] == "busy"
+    for page in (listed, of_run):
+        shown = {each["row"].qaid: each["row"].status_code for each in page.context["rows"]}
+        assert shown[person.qaid] == 200
+    why = reverse("journeys:why", args=[scene.workspace.slug, journey.pk, run.pk, person.qaid])
+    assert f'href="{why}"' in found
 
 
 def test_an_answer_that_repeats_the_message_is_for_who_may_see_people(
