@@ -13,6 +13,7 @@ from journeys.attention import Mark, marks_of
 from journeys.choices import JourneyState
 from journeys.component import Context
 from journeys.definition import Document
+from journeys.ending import REASONS
 from journeys.models import Journey, Run
 from webhooks.models import Chunk, Plan
 from workspaces.models import Workspace
@@ -37,6 +38,7 @@ class Row:
     accepted: float | None  # Per cent of those whose way has ended; None while nobody's has.
     start: str
     webhooks: str
+    why: str  # Why it is paused or ended, where nobody decided it.
     marks: list[Mark]
 
 
@@ -108,6 +110,7 @@ def rows(journeys: Sequence[Journey], *, workspace: Workspace, now: datetime) ->
             accepted=shares.get(newest.get(journey.pk, 0)),
             start=_start(document, loaded),
             webhooks=_webhooks(document, loaded),
+            why=str(REASONS.get(journey.state_reason, "")),
             marks=marks.get(journey.pk, []),
         )
         for journey, document in zip(journeys, documents, strict=True)

@@ -55,6 +55,7 @@ def journey_list(request: WorkspaceRequest) -> HttpResponse:
         "steps": None if steps is None or steps.is_done else steps,
         "steps_failed": steps is None,
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
+        "may_publish": may(request, Point.PUBLISH_JOURNEYS),
         "under_way": UNDER_WAY,
     }
     return render(request, "journeys/list.html", shown)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -17,7 +18,7 @@ from journeys.attention import marks_of
 from journeys.models import Journey, Run
 from journeys.views import progress
 from journeys.views.access import get_journey, get_run, may
-from journeys.views.answers import go_to, refused, said
+from journeys.views.answers import go_to, refused, said, show_again
 from workspaces import parts
 from workspaces.points import Point
 from workspaces.sentences import joined
@@ -122,7 +123,7 @@ def stop(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def _change(
     request: WorkspaceRequest, journey: Journey, change: Callable[[], object], *, done: str
 ) -> HttpResponse:
-    """Do it, and let the page that shows the journey renew its numbers."""
+    """Do it, and let the page that shows the journey renew its numbers, or the list its rows."""
     try:
         change()
     except PermissionDenied as denied:
@@ -133,5 +134,9 @@ def _change(
         newest = journey.runs.values_list("pk", flat=True).first()
         address = [request.workspace.slug, journey.pk, newest]
         return go_to(request, reverse("journeys:run", args=address))
+    list_of_all = reverse("journeys:list", args=[request.workspace.slug])
+    if (request.htmx.current_url_abs_path or "").partition("?")[0] == list_of_all:
+        messages.success(request, done)
+        return show_again(request, list_of_all)
     response = said(HttpResponse(status=204), done)
     return trigger_client_event(response, "run-changed", {"journey": journey.pk})

@@ -188,6 +188,32 @@ def test_a_run_is_paused_resumed_and_stopped_by_keyboard(open_page: Open, scene:
     expect(page.locator(".figures")).to_contain_text("Taken out")
 
 
+def test_a_journey_is_paused_resumed_and_stopped_from_the_list(
+    open_page: Open, scene: Scene
+) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+    page = open_page()
+    page.goto(reverse("journeys:list", args=[scene.workspace.slug]))
+    row, dialog = page.get_by_role("row").nth(1), page.get_by_role("dialog")
+
+    def choose(words: str) -> None:
+        page.get_by_role("button", name=f"More for {run.journey.name}").click()
+        page.get_by_role("button", name=words, exact=True).click()
+
+    choose("Pause")
+    expect(dialog).to_contain_text("Nobody is sent to; 3 people keep their place.")
+    dialog.get_by_role("button", name="Pause").click()
+    expect(row).to_contain_text("Paused")
+    expect(page.get_by_text("Paused. Nobody is sent to.")).to_be_visible()
+    choose("Resume")
+    expect(row).to_contain_text("In progress")
+    choose("Stop")
+    dialog.get_by_label("Take 3 people out").check()
+    dialog.get_by_role("button", name="Stop").click()
+    expect(row).to_contain_text("Stopped")
+
+
 def test_a_journey_is_made_renamed_and_archived_from_the_list(
     open_page: Open, scene: Scene
 ) -> None:

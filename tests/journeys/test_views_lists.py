@@ -271,6 +271,78 @@ def test_a_journey_under_way_is_not_archived(member: Client, scene: Scene) -> No
     assert "Stop it, or wait" in answer.content.decode()
 
 
+ACTIONS: Final = ("rename", "duplicate", "archive", "publish", "pause", "resume", "stop")
+AT_REST: Final = ["rename", "duplicate", "archive", "publish"]
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        (JourneyState.DRAFT, AT_REST),
+        (JourneyState.SCHEDULED, ["rename", "duplicate", "pause", "stop"]),
+        (JourneyState.RUNNING, ["rename", "duplicate", "pause", "stop"]),
+        (JourneyState.PAUSED, ["rename", "duplicate", "resume", "stop"]),
+        (JourneyState.STOPPED, AT_REST),
+        (JourneyState.FINISHED, AT_REST),
+        (JourneyState.FAILED, AT_REST),
+    ],
+)
+def test_a_row_offers_what_may_be_done_in_its_state(
+    member: Client, scene: Scene, state: str, offered: list[str]
+) -> None:
+    (journey,) = make_named(scene, "Spring")
+    Journey.objects.update(state=state)
+
+    shown = member.get(of(scene)).content.decode()
+
+    addresses = {name: f'"{url(name, journey)}"' for name in ACTIONS}
+    assert [name for name in ACTIONS if addresses[name] in shown] == offered
+
+
+def test_who_may_not_publish_is_offered_neither_that_nor_a_pause(
+    client: Client, scene: Scene
+) -> None:
+    publishing.publish(
+        journey=(running := scene.journey()),
+        revision=running.draft_revision,
+        user=scene.member,
+        now=timezone.now(),
+    )
+    (draft,) = make_named(scene, "Spring")
+    client.force_login(make_member(scene.workspace, points=[Point.AUTOMATED_MARKETING]))
+
+    shown = client.get(of(scene)).content.decode()
+
+    assert url("rename", running) in shown
+    for address in (url("publish", draft), url("pause", running), url("stop", running)):
+        assert address not in shown
+
+
+def test_a_pause_from_the_list_shows_the_list_anew(member: Client, scene: Scene) -> None:
+    journey = scene.journey()
+    publishing.publish(
+        journey=journey, revision=journey.draft_revision, user=scene.member, now=timezone.now()
+    )
+    from_list = {**HTMX, "HX-Current-URL": f"http://testserver{of(scene)}?state=running"}
+
+    paused = member.post(url("pause", journey), headers=from_list)
+    shown = member.get(of(scene)).content.decode()
+
+    assert paused.headers["HX-Refresh"] == "true"
+    assert "Paused. Nobody is sent to." in shown
+    assert names_in(member, of(scene), state="paused") == [journey.name]
+
+
+def test_a_row_says_why_its_journey_ended_abnormally(member: Client, scene: Scene) -> None:
+    make_named(scene, "Spring")
+    Journey.objects.update(state=JourneyState.FAILED, state_reason="audience_gone")
+
+    shown = member.get(of(scene)).content.decode()
+
+    assert "Ended abnormally" in shown
+    assert "Its audience no longer exists." in shown
+
+
 @pytest.mark.parametrize("name", ["rename", "duplicate", "archive"])
 def test_who_only_looks_changes_nothing(client: Client, scene: Scene, name: str) -> None:
     (journey,) = make_named(scene, "Spring")
