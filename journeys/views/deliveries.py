@@ -134,11 +134,11 @@ def send_again(request: WorkspaceRequest) -> HttpResponse:
     except PermissionDenied as denied:
         return refused(str(denied), status=403)
     text = ngettext(
-        "%(count)d delivery is being sent again.",
-        "%(count)d deliveries are being sent again.",
+        "%(count)s delivery is being sent again.",
+        "%(count)s deliveries are being sent again.",
         job.total,
     )
-    response = said(HttpResponse(status=204), text % {"count": job.total})
+    response = said(HttpResponse(status=204), text % {"count": words.number(job.total)})
     return trigger_client_event(response, "orders-changed", {})
 
 

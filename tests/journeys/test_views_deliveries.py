@@ -21,7 +21,7 @@ from tests.journeys.factories import Scene, grant, make_scene
 from tests.journeys.test_whole_way import publish, work
 from tests.reading import heading
 from tests.webhooks.processes import wait_until
-from webhooks import standing
+from webhooks import redelivery, standing
 from webhooks.engine import Sender
 from webhooks.lines import Options
 from webhooks.models import Delivery, MemberGrant, Redelivery
@@ -354,6 +354,17 @@ def test_all_that_failed_go_out_again(
     work_again(run)
     assert not rows(administrator, scene, run=run.pk, state="dead")
     assert "every 2s" not in administrator.get(url(scene, "orders")).content.decode()
+
+
+def test_many_that_go_out_again_are_told_with_separators(
+    administrator: Client, scene: Scene, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = refuse(scene, receiver)
+    monkeypatch.setattr(redelivery, "order", lambda **_chosen: Redelivery(total=22_981))
+
+    answer = administrator.post(f"{url(scene, 'send_again')}?run={run.pk}&state=dead")
+
+    assert "22,981 deliveries are being sent again." in answer.headers["HX-Trigger"]
 
 
 def work_again(run: Run) -> None:
