@@ -2,6 +2,7 @@
 
 import { quietly } from "./network.js";
 import { text } from "./texts.js";
+import { toast } from "./toasts.js";
 
 const canvas = () => document.querySelector("[data-canvas]");
 const COPIED = "copied-step";
@@ -73,6 +74,22 @@ function beside(element, key) {
   return to ?? neighbour(row[0], key);
 }
 
+function nameOf(step) {
+  return visible(`.node[data-step="${CSS.escape(step)}"] .node-name`)?.textContent ?? "";
+}
+
+function copy(step) {
+  sessionStorage.setItem(COPIED, step);
+  toast({ text: text("stepCopied", { name: nameOf(step) }), tone: "info" });
+}
+
+/** The menu of components offers the copied step too, as long as it stands on this canvas. */
+function offerPaste(menu) {
+  const name = nameOf(sessionStorage.getItem(COPIED) ?? "");
+  for (const part of menu.querySelectorAll("[data-paste-part]")) part.hidden = !name;
+  for (const words of menu.querySelectorAll("[data-paste-name]")) words.textContent = text("pasteStep", { name });
+}
+
 /** POST to one of the canvas's addresses; the answer replaces the canvas. */
 function post(name, values) {
   const { dataset } = canvas();
@@ -92,7 +109,7 @@ async function act(event, button) {
   const command = event.ctrlKey || event.metaKey;
   const key = event.key.toLowerCase();
   const node = button.closest("[data-step]");
-  if (command && key === "c" && !node.hasAttribute("data-fixed")) sessionStorage.setItem(COPIED, step);
+  if (command && key === "c" && !node.hasAttribute("data-fixed")) copy(step);
   else if (command && key === "v" && sessionStorage.getItem(COPIED))
     post("Paste", { step, source: sessionStorage.getItem(COPIED) });
   else if (command && key === "d" && !node.hasAttribute("data-fixed")) post("Duplicate", { step });
@@ -175,16 +192,27 @@ export function start({ ask, isChanged, discard }) {
     if (kind && adding) {
       post("Add", { after: adding.dataset.add, branch: adding.dataset.branch ?? "", kind: kind.dataset.addKind });
     }
+    if (event.target.closest("[data-paste]") && adding) {
+      post("Paste", { step: adding.dataset.add, source: sessionStorage.getItem(COPIED) ?? "" });
+    }
     const action = event.target.closest("[data-step-action]");
     if (!action) return;
     const { stepAction, step } = action.dataset;
     const node = canvas()?.querySelector(`.node[data-step="${CSS.escape(step)}"]`);
     if (stepAction === "delete") {
       document.dispatchEvent(new CustomEvent("step-delete", { detail: { step, question: node?.dataset.confirm ?? "" } }));
-    } else if (stepAction === "copy") sessionStorage.setItem(COPIED, step);
+    } else if (stepAction === "copy") copy(step);
     else if (stepAction === "duplicate") post("Duplicate", { step });
     else post("Move", { step, direction: stepAction });
   });
+
+  document.addEventListener(
+    "beforetoggle",
+    (event) => {
+      if (event.target.id === "menu-add" && event.newState === "open") offerPaste(event.target);
+    },
+    true,
+  );
 
   // HX-Trigger-After-Settle: {"step-open": {"step": "…"}} opens the panel of a step just added.
   document.body.addEventListener("step-open", (event) => {

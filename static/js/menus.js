@@ -19,7 +19,7 @@ function place(menu, button) {
 }
 
 function items(menu) {
-  return [...menu.querySelectorAll(".menu-item:not(:disabled)")];
+  return [...menu.querySelectorAll(".menu-item:not(:disabled, [hidden])")];
 }
 
 export function start() {

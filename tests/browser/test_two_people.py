@@ -421,6 +421,39 @@ def test_a_lost_connection_keeps_what_was_typed_and_goes_on_when_it_is_back(
     assert names(journey) == ["Step 1"]
 
 
+# --- Copying and pasting --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_a_copied_step_is_named_and_pasted_from_the_menu_of_a_plus(
+    open_as: Open, scene: Scene, size: tuple[int, int]
+) -> None:
+    journey = scene.journey(steps=[scene.config(), scene.config()])
+    page = open_as(scene.member, journey)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    plus = page.get_by_role("button", name="Add a step after Step 2")
+    paste = page.locator("#menu-add").get_by_role("button", name="Paste")
+    plus.click()
+    expect(page.locator("#menu-add .menu-item").first).to_be_focused()
+    expect(paste).to_have_count(0)
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Step 1").first.click()
+    panel(page).get_by_role("button", name="More for this step").click()
+    page.locator("#menu-step").get_by_role("button", name="Copy").click()
+    expect(told(page, "“Step 1” is copied.")).to_be_visible()
+    panel(page).locator("[data-close-panel]:visible").first.click()
+    plus.click()
+    expect(paste).to_contain_text("Paste “Step 1”")
+    paste.click()
+
+    expect(told(page, "Step pasted.")).to_be_visible()
+    assert names(journey) == ["Step 1", "Step 2", "Step 1 (copy)"]
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    expect(told(page, "Undone.")).to_be_visible()
+    assert names(journey) == ["Step 1", "Step 2"]
+
+
 # --- Undo -----------------------------------------------------------------------------------------
 
 
