@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -18,7 +18,7 @@ from identity.choices import AudienceKind
 from identity.models import Audience
 from identity.rule_rows import Rows
 from identity.rule_sentences import Words, sentence
-from journeys.views.answers import onward
+from journeys.views.answers import go_to, onward
 from journeys.views.audience_people import address, people_of
 from workspaces.points import Point
 from workspaces.sentences import joined
@@ -123,7 +123,7 @@ def audience_new(request: WorkspaceRequest) -> HttpResponse:
                     now=timezone.now(),
                 )
                 messages.success(request, _("“%(name)s” is saved.") % {"name": made.name})
-                return redirect(onward(request, address(request, made)))
+                return go_to(request, onward(request, address(request, made)))
         except ValidationError as error:
             name_error = joined(error.messages)
     shown = {
@@ -132,7 +132,9 @@ def audience_new(request: WorkspaceRequest) -> HttpResponse:
         "name_error": name_error,
         "is_unsaved": status != 200,
     }
-    return render(request, "journeys/audience_new.html", shown, status=status)
+    is_refused = bool(request.htmx) and status != 200
+    template = "journeys/_audience_form.html" if is_refused else "journeys/audience_new.html"
+    return render(request, template, shown, status=status)
 
 
 @require_POST

@@ -121,7 +121,9 @@ def audience(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "is_unsaved": status != 200,
         "point": POINT_LABELS[Point.MANAGE_DATA],
     }
-    return render(request, "journeys/audience.html", shown, status=status)
+    is_refused = bool(request.htmx) and status != 200
+    template = "journeys/_audience_form.html" if is_refused else "journeys/audience.html"
+    return render(request, template, shown, status=status)
 
 
 def _sentence(found: Audience) -> str:

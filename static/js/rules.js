@@ -21,6 +21,7 @@ function isRedraw({ target, requestConfig }) {
 
 /** Save, and go on to where the link leads; what is refused is shown here. */
 function saveAndGo(link) {
+  form.querySelector("[name=then]")?.remove();
   const then = Object.assign(document.createElement("input"), { type: "hidden", name: "then", value: link.href });
   form.append(then);
   form.requestSubmit();
@@ -62,9 +63,14 @@ export function start() {
     leave(link);
   });
 
-  form.addEventListener("submit", (event) => {
-    if (!event.defaultPrevented) isLeaving = true;
+  // Saved: the answer leads on. What is refused, or does not arrive, is still here.
+  document.body.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { elt, xhr } = event.detail;
+    if (elt === form) isLeaving = Boolean(xhr.getResponseHeader("HX-Redirect"));
   });
+
+  // Whoever goes on typing after a save that failed wants to stay.
+  form.addEventListener("input", () => form.querySelector("[name=then]")?.remove());
 
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) isLeaving = false;

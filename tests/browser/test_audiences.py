@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
@@ -14,14 +15,21 @@ from pytest_django.live_server_helper import LiveServer
 
 from identity.choices import TagType
 from identity.models import Audience
-from tests.factories import make_administrator, make_workspace
+from tests.factories import PASSWORD, make_administrator, make_workspace
 from tests.identity.factories import make_audience, make_identifier, make_profile, make_tag
-from workspaces.models import Workspace
+from workspaces.models import User, Workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 # A count that another key has overtaken is let go; htmx writes that down.
-NO_PROBLEM = ("422", "htmx:afterRequest", "htmx:sendAbort")
+NO_PROBLEM = (
+    "422",
+    "403",
+    "ERR_INTERNET_DISCONNECTED",
+    "htmx:afterRequest",
+    "htmx:sendAbort",
+    "htmx:sendError",
+)
 
 
 @pytest.fixture
@@ -172,6 +180,42 @@ def test_refused_rules_stay_and_are_asked_about(page: Page, workspace: Workspace
 
     assert asked == ["beforeunload"]
     assert not Audience.objects.exists()
+
+
+def test_rules_outlast_a_lost_connection_and_a_lost_log_in(
+    page: Page, workspace: Workspace
+) -> None:
+    audience = make_audience(workspace, name="In Bath", rules=RULES)
+    page.goto(f"/w/{workspace.slug}/audiences/{audience.pk}/")
+    expect(page.locator("#rules-said")).to_contain_text("3 people now")
+    page.locator("#value-0").fill("York")
+    expect(page.locator("#rules-said")).to_contain_text("0 people now")
+    toast, save = page.locator("#toasts .toast-error"), page.get_by_role("button", name="Save")
+
+    page.context.set_offline(True)
+    save.click()
+    expect(toast).to_contain_text("The server cannot be reached. Nothing you typed is lost.")
+    page.context.set_offline(False)
+    Session.objects.all().delete()
+    toast.get_by_role("button", name="Try again").click()
+    expect(toast).to_contain_text("You were logged out.")
+    expect(page.locator("#value-0")).to_have_value("York")
+    assert rules_of("In Bath") == ["Bath"]
+
+    member = User.objects.get(name="Wang Lei")
+    member.set_password(PASSWORD)
+    member.save()
+    with page.context.expect_page() as opened:
+        toast.get_by_role("link", name="Log in").click()
+    login = opened.value
+    login.locator("[name=login]").fill(member.email)
+    login.locator("[name=password]").fill(PASSWORD)
+    login.keyboard.press("Enter")
+    login.wait_for_url("**/admin/**")
+    save.click()
+
+    expect(page.get_by_text("“In Bath” is saved.")).to_be_visible()
+    assert rules_of("In Bath") == ["York"]
 
 
 def test_a_file_may_take_longer_to_arrive_than_other_requests(

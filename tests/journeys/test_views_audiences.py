@@ -273,6 +273,23 @@ def test_who_saved_on_leaving_goes_on_within_the_console_alone(
     assert "data-unsaved>" not in admin.get(own).content.decode()
 
 
+def test_a_script_that_saves_gets_what_is_wrong_or_where_to_go(admin: Client, scene: Scene) -> None:
+    new = url(scene, "audience_new")
+    refused = admin.post(new, {**one_row(), "name": "Bath"}, headers=HTMX)
+    made = admin.post(new, form_of(BATH, name="Bath"), headers=HTMX)
+    own = url(scene, "audience", Audience.objects.get(name="Bath").pk)
+    wrong = admin.post(own, one_row(), headers=HTMX)
+    changed = admin.post(own, form_of(EVERY_KIND), headers=HTMX)
+
+    assert refused.status_code == wrong.status_code == 422
+    for answer in (refused, wrong):
+        shown = answer.content.decode()
+        assert "<html" not in shown
+        assert "Choose what the condition is about, or remove it." in shown
+    assert 'value="Bath"' in refused.content.decode()
+    assert made["HX-Redirect"] == changed["HX-Redirect"] == own
+
+
 def test_what_was_typed_stays_when_it_is_wrong(admin: Client, scene: Scene) -> None:
     data = one_row(subject="tag:spent", operator="at_least", value="<lots>")
 
