@@ -58,13 +58,19 @@ def patience(at_most: timedelta = PATIENCE) -> Iterator[None]:
     Raises:
         OperationalError: it took longer.
     """
+    is_within = connection.in_atomic_block
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT set_config('statement_timeout', %s, true)",
+                "SELECT current_setting('statement_timeout'),"
+                " set_config('statement_timeout', %s, true)",
                 [str(int(at_most.total_seconds() * 1000))],
             )
+            before = cursor.fetchone()[0]
         yield
+        if is_within:  # The transaction goes on, with the time that it had.
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
 
 
 def create(

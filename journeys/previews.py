@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils.translation import gettext as _
 
-from identity import masking, people, resolution
+from identity import audiences, masking, people, resolution
 from identity.models import IdType
 from identity.resolution import Person
 from journeys import components
@@ -45,6 +45,8 @@ DAYS_OF_PEOPLE: Final = 30
 # What took longer than this to count is kept for so long.
 SLOW_SECONDS: Final = 0.2
 KEPT_SECONDS: Final = 60
+# So long a panel or dialog waits for its numbers; what takes longer is counted once it is there.
+AT_ONCE: Final = timedelta(seconds=1)
 # Made anew for every request, so a preview only shows where it stands.
 _SIGNATURE: Final = "v1,…"
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [])
@@ -57,6 +59,7 @@ class Coverage:
 
     people: int
     covered: Mapping[int, int]
+    is_known: bool = True  # Else it took too long to count.
 
     @property
     def is_nobody(self) -> bool:
@@ -122,6 +125,26 @@ def coverage(context: Context, id_types: Sequence[IdType]) -> Coverage:
     if time.monotonic() - began > SLOW_SECONDS:
         cache.set(key, found, KEPT_SECONDS)
     return found
+
+
+def coverage_within(context: Context, id_types: Sequence[IdType], at_most: timedelta) -> Coverage:
+    """Count as ``coverage`` does, and give up after a while: then nothing is known."""
+    try:
+        with audiences.patience(at_most):
+            return coverage(context, id_types)
+    except OperationalError:
+        return Coverage(0, {id_type.pk: 0 for id_type in id_types}, is_known=False)
+
+
+def fill_rates_within(
+    context: Context, *, in_clear: bool, at_most: timedelta
+) -> dict[tuple[Source, str], FillRate] | None:
+    """Return what ``fill_rates`` does; None when it takes longer."""
+    try:
+        with audiences.patience(at_most):
+            return fill_rates(context, in_clear=in_clear)
+    except OperationalError:
+        return None
 
 
 def _count_coverage(people: PeopleQuery, covered: dict[int, int]) -> Coverage:
@@ -197,9 +220,18 @@ def _filled(context: Context) -> list[tuple[Source, str, list[Any]]]:
 
 
 def expected_a_day(context: Context) -> float | None:
-    """Return how many a day would have entered last week; None with an audience start."""
+    """Return how many a day would have entered last week.
+
+    None with an audience start, and when it takes too long to count.
+    """
     start = context.document.start
-    return components.start_of(start).expected_a_day(start, context) if start else None
+    if start is None:
+        return None
+    try:
+        with audiences.patience(AT_ONCE):
+            return components.start_of(start).expected_a_day(start, context)
+    except OperationalError:
+        return None
 
 
 def samples(context: Context, *, in_clear: bool, size: int = SAMPLES) -> list[Sample]:

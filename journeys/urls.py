@@ -121,6 +121,11 @@ urlpatterns = [
         "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/preview/", panels.preview, name="preview"
     ),
     path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/coverage/",
+        panels.coverage,
+        name="coverage",
+    ),
+    path(
         "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/people/",
         panels.start_people,
         name="start_people",
@@ -139,6 +144,11 @@ urlpatterns = [
         "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/variable/preview/",
         variables.variable_preview,
         name="variable_preview",
+    ),
+    path(
+        "w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/variable/rates/",
+        variables.variable_rates,
+        name="variable_rates",
     ),
     path("w/<slug:slug>/journeys/<int:pk>/steps/<uuid:key>/test/", tests.test, name="test"),
     path(

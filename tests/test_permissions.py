@@ -225,10 +225,12 @@ MATRIX: Final = (
     get("journeys:panel", MEMBERS, "slug", "journey", "step"),
     post("journeys:panel", EDIT_REFUSED, "slug", "journey", "step"),
     post("journeys:preview", MEMBERS, "slug", "journey", "step"),
+    post("journeys:coverage", MEMBERS, "slug", "journey", "step"),
     post("journeys:start_people", MEMBERS, "slug", "journey", "start", kept="1"),
     post("journeys:variable", EDIT, "slug", "journey", "step"),
     post("journeys:variable_insert", EDIT_REFUSED, "slug", "journey", "step"),
     post("journeys:variable_preview", EDIT, "slug", "journey", "step"),
+    post("journeys:variable_rates", EDIT, "slug", "journey", "step"),
     # Without a webhook there is nothing to test; the gates: tests/journeys/test_views_editor.py.
     post("journeys:test", EDIT_NOTHING, "slug", "journey", "step"),
     post("journeys:test_send", EDIT_NOTHING, "slug", "journey", "step"),

@@ -82,12 +82,12 @@ class VariableForm(forms.Form):
         data: QueryDict | None = None,
         *,
         sources: Sequence[VariableSource],
-        rates: Rates,
         opened: Mapping[str, Any] | None = None,
     ) -> None:
         """Show what was posted from the dialog, or what the panel ``opened`` it with."""
         super().__init__(data, initial=dict(opened or {}), auto_id="variable_%s")
-        self.sources, self.rates = sources, rates
+        self.sources = sources
+        self.rates: Rates = {}  # Put in once they are known.
         self.fields["default"].required = False
 
     # --- What the template draws ------------------------------------------------------------------

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
 from django import forms
 from django.http import QueryDict
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -53,6 +55,8 @@ class Chip:
 
 class WebhookForm(PanelForm):
     template = "journeys/_panel_webhook.html"
+    # How long the panel waits for its numbers, unless told otherwise.
+    patience: timedelta | None = None
 
     webhook = forms.ChoiceField(label=gettext_lazy("Webhook"), required=False)
     id_type = forms.CharField(label=gettext_lazy("ID type to send"), required=False)
@@ -159,6 +163,11 @@ class WebhookForm(PanelForm):
             {name: value or "{" + name + "}" for name, value in values.items()},
         )
 
+    @cached_property
+    def coverage(self) -> Coverage:
+        at_most = self.patience or previews.AT_ONCE
+        return previews.coverage_within(self.context, self.id_types, at_most)
+
     @property
     def id_type_rows(self) -> list[dict[str, Any]]:
         covered = self.coverage.covered
@@ -182,6 +191,12 @@ class WebhookForm(PanelForm):
     @property
     def is_recent(self) -> bool:
         return previews.is_recent(self.context)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the start is chosen and nobody would enter by it."""
+        is_nobody = self.coverage.is_known and self.coverage.is_nobody
+        return is_nobody and previews.people_of(self.context) is not None
 
     @property
     def is_nobody_covered(self) -> bool:
@@ -259,7 +274,6 @@ class WebhookForm(PanelForm):
         if len(self.id_types) == 1 and self.chosen.id_type is None:
             self.chosen = replace(self.chosen, id_type=self.id_types[0].pk)
             self.step = replace(self.step, config=self.chosen.to_json())
-        self.coverage: Coverage = previews.coverage(self.context, self.id_types)
         enabled = [each for each in self.context.id_types.values() if each.enabled]
         self.fields["reach_id_type"] = forms.ChoiceField(
             label=_("ID type to reach the user"),

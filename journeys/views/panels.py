@@ -23,6 +23,7 @@ from journeys.components.webhook import WebhookConfig, newest_revision
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft
 from journeys.forms.panels import PanelForm
+from journeys.forms.webhook import WebhookForm
 from journeys.models import Journey
 from journeys.views import conflicts
 from journeys.views.access import get_journey, get_step, get_step_as_known, may
@@ -124,6 +125,24 @@ def preview(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     )
     shown = {"journey": journey, "step": step, "preview": drawn, "next": place + 1}
     return render(request, "journeys/_preview.html", shown)
+
+
+@require_POST
+@workspace_view()
+def coverage(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
+    """How many people have each ID type of the panel, when that takes too long to wait for.
+
+    A read-only panel posts none of its choices; ``saved`` asks for what is saved.
+    """
+    journey = get_journey(request, pk)
+    kept = get_step_as_known(journey, key, _revision(request, journey.draft_revision))
+    step = kept if "saved" in request.POST else forms.of(kept).read(request.POST, kept)
+    form = _unchecked(request, journey, step)
+    if not isinstance(form, WebhookForm):
+        raise Http404
+    form.patience = audiences.PATIENCE
+    shown = {"form": form, "is_late": True}
+    return render(request, "journeys/_coverage.html", shown)
 
 
 @require_POST

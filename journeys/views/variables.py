@@ -1,6 +1,7 @@
 """The insert-variable dialog; the variables themselves travel with the panel until it is saved."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 from django_htmx.http import reswap, trigger_client_event
 
+from identity import audiences
 from journeys import context, previews, variables
 from journeys.component import Context
 from journeys.definition import Document
@@ -36,7 +38,6 @@ def variable(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     box = f"id_{field_name(request.POST.get('insert', ''))}"
     form = VariableForm(
         sources=loaded.sources,
-        rates=_rates(request, loaded),
         opened=opened_with(request.POST, box=box, sources=loaded.sources),
     )
     return _show(request, journey, key, form, loaded)
@@ -52,7 +53,7 @@ def variable_insert(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespon
     journey = get_journey(request, pk)
     get_step(journey, key)
     loaded = _load(request, journey)
-    form = VariableForm(request.POST, sources=loaded.sources, rates={})
+    form = VariableForm(request.POST, sources=loaded.sources)
     field = {"field": request.POST.get("field", "")}
     edited = clean_name(request.POST.get("edit", ""))
     if "remove" in request.POST:
@@ -65,7 +66,6 @@ def variable_insert(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespon
         inserts = {**field, "text": token}
         return trigger_client_event(response, "variable-insert", inserts, after="swap")
     if not form.is_valid():
-        form.rates = _rates(request, loaded)
         return _show(request, journey, key, form, loaded, status=422)
     response = _panel_parts(request, journey, key, loaded, form.with_variable())
     token = "${" + form.variable.name + "}"
@@ -82,8 +82,28 @@ def variable_preview(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespo
     journey = get_journey(request, pk)
     get_step(journey, key)
     loaded = _load(request, journey)
-    form = VariableForm(request.POST, sources=loaded.sources, rates=_rates(request, loaded))
+    form = VariableForm(request.POST, sources=loaded.sources)
+    form.rates = _rates(request, loaded) or {}
     return render(request, "journeys/_variable_preview.html", _example(form))
+
+
+@require_POST
+@workspace_view(Point.AUTOMATED_MARKETING)
+def variable_rates(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
+    """How often each source is filled, when the dialog could not wait for it."""
+    journey = get_journey(request, pk)
+    get_step(journey, key)
+    loaded = _load(request, journey)
+    form = VariableForm(request.POST, sources=loaded.sources)
+    rates = _rates(request, loaded, at_most=audiences.PATIENCE)
+    form.rates = rates or {}
+    shown = {
+        "form": form,
+        "is_recent": previews.is_recent(loaded),
+        "is_late": True,
+        "is_given_up": rates is None,
+    }
+    return render(request, "journeys/_variable_rates.html", shown)
 
 
 def _load(request: WorkspaceRequest, journey: Journey) -> Context:
@@ -94,14 +114,20 @@ def _load(request: WorkspaceRequest, journey: Journey) -> Context:
     )
 
 
-def _rates(request: WorkspaceRequest, loaded: Context) -> Rates:
+def _rates(
+    request: WorkspaceRequest, loaded: Context, *, at_most: timedelta | None = None
+) -> Rates | None:
+    """Return how often each source is filled; None when that takes longer to count."""
     in_clear = may(request, Point.VIEW_PROFILES)
     start = loaded.document.start
     key = f"journeys.rates:{start.key if start else ''}:{hash(str(start))}:{in_clear}"
     found: Rates | None = cache.get(key)
     if found is None:
-        found = previews.fill_rates(loaded, in_clear=in_clear)
-        cache.set(key, found, RATES_SECONDS)
+        found = previews.fill_rates_within(
+            loaded, in_clear=in_clear, at_most=at_most or previews.AT_ONCE
+        )
+        if found is not None:
+            cache.set(key, found, RATES_SECONDS)
     return found
 
 
@@ -114,11 +140,14 @@ def _show(
     *,
     status: int = 200,
 ) -> HttpResponse:
+    rates = _rates(request, loaded)
+    form.rates = rates or {}
     shown = {
         "journey": journey,
         "key": key,
         "form": form,
         "is_recent": previews.is_recent(loaded),
+        "is_counting": rates is None,
         **_example(form),
     }
     return render(request, "journeys/_variable.html", shown, status=status)

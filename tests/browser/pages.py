@@ -279,8 +279,10 @@ NO_PAGE: Final = {
     "journeys:run_numbers": _DRAWN_WITH,
     "journeys:orders": _DRAWN_WITH,
     "journeys:preview": _DRAWN_WITH,
+    "journeys:coverage": _DRAWN_WITH,
     "journeys:start_people": _DRAWN_WITH,
     "journeys:variable_preview": _DRAWN_WITH,
+    "journeys:variable_rates": _DRAWN_WITH,
     "journeys:test_values": _DRAWN_WITH,
     "admin:webhooks_webhook_preview": _DRAWN_WITH,
     **dict.fromkeys(

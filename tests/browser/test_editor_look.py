@@ -1,6 +1,6 @@
 """The measures of the real editor: canvas, panel and dialogs, to the pixel."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,7 +13,11 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
+from identity.models import IdType
+from journeys import previews
+from journeys.component import Context
 from journeys.components.webhook import WebhookConfig
+from journeys.previews import Coverage
 from tests.journeys.factories import Scene, make_scene
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -266,6 +270,39 @@ def test_a_slow_panel_or_dialog_shows_its_outline(page: Page) -> None:
     held.pop().abort()
     expect(dialog).to_have_count(0)
     expect(page.locator(".toast-error")).to_contain_text("cannot be reached")
+
+
+def test_a_panel_is_filled_while_its_people_are_counted(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def later(context: Context, id_types: Sequence[IdType], at_most: timedelta) -> Coverage:
+        if at_most == previews.AT_ONCE:
+            return Coverage(0, {each.pk: 0 for each in id_types}, is_known=False)
+        return previews.coverage(context, id_types)
+
+    monkeypatch.setattr(previews, "coverage_within", later)
+    held = hold(page, "**/coverage/")
+    page.locator(".canvas-graph .node-main").nth(1).click()
+    panel = page.locator("aside.panel")
+    ways = panel.locator("#id_id_type_field")
+    slow = ways.get_by_text("Still counting.")
+    expect(ways).to_contain_text("Counting…")
+    for milliseconds, note in [(2_990, 0), (3_010, 1)]:
+        page.evaluate(AT, milliseconds)
+        expect(slow.locator("visible=true")).to_have_count(note)
+    text = panel.locator("textarea").first
+    text.fill("Typed meanwhile")
+    ways.get_by_label("Email").check()
+    expect(ways.locator(".is-counting")).to_be_visible()
+
+    for route in held:
+        route.continue_()
+
+    expect(ways.locator("label").first).to_contain_text("2 of 3")
+    expect(ways.locator(".is-counting")).to_be_hidden()
+    expect(ways).to_contain_text("1 person without it is skipped.")
+    expect(ways.get_by_label("Email")).to_be_checked()
+    expect(text).to_have_value("Typed meanwhile")
 
 
 def test_a_long_count_says_so_after_three_seconds(page: Page) -> None:

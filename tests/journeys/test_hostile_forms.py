@@ -110,7 +110,7 @@ def test_the_dialogs(scene: Scene) -> None:
     client, step = client_of(scene.member), step_of(journey)
     variable = dialog(scene, journey)
 
-    for name in ("variable", "variable_insert", "variable_preview"):
+    for name in ("variable", "variable_insert", "variable_preview", "variable_rates"):
         found = statuses(
             client, url(journey, name, step), variable, variables=OBJECTS, cursor=NUMBERS
         )

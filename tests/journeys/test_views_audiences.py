@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -398,6 +398,17 @@ def test_a_count_that_takes_too_long_is_given_up() -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute("SELECT pg_sleep(5)")
+
+
+def test_patience_ends_with_its_block_whatever_goes_on_around_it() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        before = cursor.fetchone()
+        with audiences.patience(timedelta(seconds=3)):
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("3s",)
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == before
 
 
 def test_two_at_once_are_told_of_one_another(admin: Client, scene: Scene) -> None:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import formats, timezone
 
 from identity.models import Identifier, Profile
-from journeys import publishing, runner
+from journeys import previews, publishing, runner
 from journeys.choices import RunState
 from journeys.components.event import Condition
 from journeys.components.webhook import WebhookConfig
@@ -183,6 +183,90 @@ def test_each_id_type_stands_with_how_many_have_it(scene: Scene) -> None:
 
     rows = re.findall(r'choice-text">(\w+)</span>\s*<span class="choice-meta">(.*?)<', page)
     assert rows == [("Mobile", "2 of 3"), ("Email", "1 of 3")]
+
+
+def test_a_start_by_which_nobody_would_enter_says_so_beside_the_id_types(scene: Scene) -> None:
+    purchase = make_purchase(scene)
+    listening = scene.event_journey(purchase, steps=[scene.config()])
+    empty = make_audience(scene.workspace, name="Nobody")
+    nobody = scene.journey(audiences=(empty.pk,))
+    unchosen = scene.journey(audiences=())
+    client = client_of(scene.member)
+
+    panels = [
+        client.get(url(journey, "panel", step_of(journey))).content.decode()
+        for journey in (listening, nobody, unchosen)
+    ]
+
+    assert "Nobody reported this event in the last 30 days" in panels[0]
+    assert "Nobody is in this audience now." in panels[1]
+    assert (
+        "Nobody" not in panels[2].partition('id="id_id_type_field"')[2].partition("</fieldset>")[0]
+    )
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let counting take longer than panels and dialogs wait; return what was counted."""
+    counted: list[str] = []
+
+    def slowly(name: str) -> None:
+        count = getattr(previews, name)
+
+        def counting(*given: Any, **named: Any) -> Any:
+            counted.append(name)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(0.1)")
+            return count(*given, **named)
+
+        monkeypatch.setattr(previews, name, counting)
+
+    for name in ("_count_coverage", "fill_rates"):
+        slowly(name)
+    monkeypatch.setattr(previews, "AT_ONCE", timedelta(milliseconds=20))
+    return counted
+
+
+def test_what_takes_long_to_count_comes_once_the_panel_is_there(
+    scene: Scene, slow: list[str]
+) -> None:
+    journey = scene.journey()
+    client, key = client_of(scene.member), step_of(journey)
+
+    panel = client.get(url(journey, "panel", key)).content.decode()
+    late = client.post(url(journey, "coverage", key), posted(scene, journey)).content.decode()
+    kept = client.post(url(journey, "coverage", key), {"saved": "1"}).content.decode()
+    unsent = client.post(url(journey, "coverage", journey.draft["start"]["key"]))
+
+    rows = re.findall(r'choice-text">(\w+)</span>\s*<span class="choice-meta">(.*?)<', panel)
+    assert rows == [("Mobile", ""), ("Email", "")]
+    assert "Still counting." in panel
+    assert 'hx-trigger="load, change from:#id_id_type_field"' in panel
+    for answer in (late, kept):
+        assert f"""[data-covers='{scene.mobile.pk}'] .choice-meta">2 of 3</span>""" in answer
+        assert "1 person without it is skipped." in answer
+    assert unsent.status_code == 404
+
+
+def test_saving_a_step_counts_nobody(scene: Scene, slow: list[str]) -> None:
+    journey = scene.journey()
+
+    response = client_of(scene.member).post(
+        url(journey, "panel", step_of(journey)), posted(scene, journey)
+    )
+
+    assert response.status_code == 204
+    assert slow == []
+
+
+def test_another_id_type_says_whom_it_leaves_out(scene: Scene) -> None:
+    scene.people[0].identifiers.filter(id_type=scene.email).delete()
+    journey = scene.journey()
+    changed = posted(scene, journey, id_type=str(scene.email.pk))
+
+    answer = client_of(scene.member).post(url(journey, "coverage", step_of(journey)), changed)
+
+    assert "2 people without it are skipped." in answer.content.decode()
 
 
 def test_a_single_id_type_is_chosen_already_and_the_rest_of_it_is_one_sentence(
@@ -585,6 +669,24 @@ def test_the_dialog_shows_each_tag_with_an_example(scene: Scene, is_sensitive: b
     rows = " ".join(page.content.decode().split())
     assert ('Nickname <span class="meta"> Tag · Text · as “Zhang San”' in rows) is not is_sensitive
     assert "33 % filled" in rows
+
+
+def test_how_often_tags_are_filled_comes_late_when_it_takes_long_to_count(
+    scene: Scene, slow: list[str]
+) -> None:
+    journey = scene.journey()
+    client, key = client_of(scene.member), step_of(journey)
+
+    shown = client.post(url(journey, "variable", key), {"insert": "content"}).content.decode()
+    late = client.post(url(journey, "variable_rates", key), dialog(scene, journey)).content.decode()
+
+    assert "Nickname" in shown
+    assert "Still counting." in shown
+    assert "% filled" not in shown
+    place = re.search(r'data-fills="(\d+)">\s*<input[^>]*value="tag:nickname"', shown)
+    assert place is not None
+    assert f"""[data-fills='{place[1]}'] .choice-meta">66 % filled</span>""" in late
+    assert f"""[data-fills='{place[1]}'] .example">""" in late
 
 
 def test_inserting_a_variable_hands_text_and_variables_to_the_panel(scene: Scene) -> None:
