@@ -18,14 +18,14 @@ from identity import audiences, event_sample, incoming
 from journeys import components, context, drafts, forms, previews
 from journeys.component import Context
 from journeys.components.audience import AudienceConfig, AudienceStart
-from journeys.components.event import EventConfig
+from journeys.components.event import EventConfig, EventStart
 from journeys.components.webhook import WebhookConfig, newest_revision
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft
 from journeys.forms.panels import PanelForm
 from journeys.forms.webhook import WebhookForm
 from journeys.models import Journey
-from journeys.views import conflicts
+from journeys.views import conflicts, words
 from journeys.views.access import get_journey, get_step, get_step_as_known, may
 from journeys.views.conflicts import Conflict
 from webhooks import test_sends
@@ -241,10 +241,20 @@ def _of_event(request: WorkspaceRequest, form: PanelForm) -> dict[str, Any]:
     if event_type is None:
         return {}
     if incoming.last_of(event_type) is not None:
-        return {"expected": previews.expected_a_day(form.context)}
+        return {"expected": _expected(form)}
     address = request.build_absolute_uri(reverse("api_events"))
     curl = event_sample.curl(event_type, address=address, now=form.context.now)
     return {"event_type": event_type, "curl": curl}
+
+
+def _expected(form: PanelForm) -> str:
+    """Return how many a day an event start would have let in; nothing of other steps."""
+    if form.step.component != EventStart.code:
+        return ""
+    # With what is typed as its attributes have it: numbers are compared as numbers.
+    document = form.context.document.replaced(form.step)
+    count = previews.expected_a_day(context.of(form.context, document))
+    return words.expected_a_day(count) if count is not None else ""
 
 
 def _save(request: WorkspaceRequest, journey: Journey, form: PanelForm) -> HttpResponse:
@@ -272,7 +282,8 @@ def _save(request: WorkspaceRequest, journey: Journey, form: PanelForm) -> HttpR
     response = HttpResponse(status=204)
     trigger_client_event(response, "step-saved", {"step": str(step.key)})
     undo = reverse("journeys:undo", args=[request.workspace.slug, journey.pk, written.revision])
-    detail = {"text": _("Step saved."), "tone": "success", "undo": undo}
+    text = joined([_("Step saved."), _expected(form)])
+    detail = {"text": text, "tone": "success", "undo": undo}
     return trigger_client_event(response, "toast", detail)
 
 

@@ -39,6 +39,14 @@ def left(seconds: float) -> str:
     return duration(seconds)
 
 
+def expected_a_day(count: float) -> str:
+    """Return how many a day would have entered last week."""
+    if 0 < count < 1:
+        return _("Fewer than 1 a day would have matched last week.")
+    shown = {"count": number(round(count))}
+    return _("About %(count)s a day would have matched last week.") % shown
+
+
 def moment(at: datetime, workspace: Workspace, *, now: datetime) -> str:
     """Return a time with its zone, as “3 Dec, 09:00 (Asia/Shanghai)”; the year when it differs."""
     local = timezone.localtime(at, workspace.zone)

@@ -635,6 +635,46 @@ def test_an_event_that_never_came_is_said_with_the_command_that_sends_one(scene:
     assert "a day would have matched last week." in after
 
 
+def test_saving_an_event_start_tells_how_many_a_day_would_have_matched(scene: Scene) -> None:
+    purchase = make_purchase(scene)
+    journey = scene.event_journey(purchase)
+    for number in range(14):
+        at = timezone.now() - timedelta(days=number % 3, minutes=number)
+        make_event(
+            scene.people[0],
+            purchase,
+            event_id=f"e-{number}",
+            occurred_at=at,
+            attributes={"amount": 10 * number},
+        )
+    data = {
+        "revision": str(journey.draft_revision),
+        "name": "Bought",
+        "event_type": str(purchase.pk),
+        "match": "all",
+        "reentry": "always",
+        "reentry_days": "1",
+    }
+    condition = {
+        "condition_attribute": "amount",
+        "condition_op": "at_least",
+        "condition_value": "130",
+    }
+    client = client_of(scene.member)
+    address = url(journey, "panel", journey.draft["start"]["key"])
+
+    saved = client.post(address, data)
+    journey.refresh_from_db()
+    narrowed = client.post(address, {**data, **condition, "revision": str(journey.draft_revision)})
+
+    assert events_of(saved)["toast"]["text"] == (
+        "Step saved. About 2 a day would have matched last week."
+    )
+    assert events_of(narrowed)["toast"]["text"] == (
+        "Step saved. Fewer than 1 a day would have matched last week."
+    )
+
+
 # --- Variables ------------------------------------------------------------------------------------
 
 
