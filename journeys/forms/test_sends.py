@@ -133,13 +133,19 @@ class TestSendForm(forms.Form):
             field = fields.get(place, place)
             self.add_error(field if field in self.fields else None, sentence)
 
-    def values_of(self, tags: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, str]:
-        """Return what a found person has for each variable's field."""
+    def values_of(
+        self, tags: Mapping[str, Any] | None, attributes: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Return what a person and an event have for the variables' fields.
+
+        Args:
+            tags: None leaves the variables of tags out, so that what was typed for them stays.
+        """
         found = {}
         for field, parameter, name in self._slots():
             for variable in self.chosen.variables.get(parameter, ()):
-                if variable.name == name:
-                    source = attributes if variable.source == "event" else tags
+                source = attributes if variable.source == "event" else tags
+                if variable.name == name and source is not None:
                     value = source.get(variable.code)
                     found[field] = values.text_of(value) if value is not None else ""
         return found

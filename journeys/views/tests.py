@@ -43,10 +43,10 @@ def test(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     loaded = load(request, journey, step)
     _require_webhook(request, loaded, step)
     form = TestSendForm(step=step, context=loaded, token=secrets.token_urlsafe(16))
-    event = _event(request, form)
-    if event:
-        form.initial.update(form.values_of({}, event.attributes))
-    return _show(request, journey, form, event=event)
+    events = _events(request, form)
+    if events:
+        form.initial.update(form.values_of({}, events[0].attributes))
+    return _show(request, journey, form, events=events)
 
 
 @require_POST
@@ -94,7 +94,10 @@ def test_cancel(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
 @require_POST
 @workspace_view(Point.AUTOMATED_MARKETING)
 def test_values(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
-    """Fill the variables' fields from the person whom the typed ID belongs to."""
+    """Fill the variables' fields from the person whom the typed ID belongs to.
+
+    ``pick`` fills in the values of the event that was chosen, and leaves the others alone.
+    """
     journey = get_journey(request, pk)
     step = _posted(request, get_step(journey, key))
     loaded = load(request, journey, step)
@@ -104,14 +107,22 @@ def test_values(request: WorkspaceRequest, pk: int, key: UUID) -> HttpResponse:
     typed = request.POST.get("typed_id", "").strip()
     found = people.find(request.workspace, value=typed, id_type=id_type) if typed else []
     qaids = [each.pk for each in found]
-    event = _event(request, form, of=qaids) if found else None
-    if found:
+    events = _events(request, form)
+    event = _picked(events, request)
+    if "pick" in request.POST:
+        if event:
+            form.data = put(form.data, form.values_of(None, event.attributes))
+    elif found:
+        event = next((each for each in events if each.qaid in qaids), event)
         tags = _shown_tags(request, loaded, found[0].tags)
         form.data = put(form.data, form.values_of(tags, event.attributes if event else {}))
     shown = {
+        "journey": journey,
+        "step": step,
         "form": form,
         "typed": typed,
         "is_found": bool(found),
+        "events": events,
         "event": event,
         "is_own_event": event is not None and event.qaid in qaids,
     }
@@ -130,20 +141,23 @@ def _shown_tags(
     }
 
 
-def _event(
-    request: WorkspaceRequest, form: TestSendForm, *, of: Sequence[int] = ()
-) -> Sample | None:
-    """Return the latest event that matches, of these people if it may be, if its values go out.
+def _events(request: WorkspaceRequest, form: TestSendForm) -> list[Sample]:
+    """Return the latest events that match, if values of theirs go out.
 
-    What other people did is only for who may see people.
+    What people did is only for who may see people.
     """
     start = form.context.document.start
     if not (start and start.component == "event" and form.takes_event):
-        return None
+        return []
     if not may(request, Point.VIEW_PROFILES):
-        return None
-    found = previews.samples(form.context, in_clear=False)
-    return next((each for each in found if each.qaid in of), next(iter(found), None))
+        return []
+    return previews.samples(form.context, in_clear=False)
+
+
+def _picked(events: Sequence[Sample], request: WorkspaceRequest) -> Sample | None:
+    """Return the event that was picked; the latest when that one is no longer among them."""
+    picked = request.POST.get("event", "")
+    return next((each for each in events if each.event_id == picked), next(iter(events), None))
 
 
 def _posted(request: WorkspaceRequest, kept: Step) -> Step:
@@ -173,9 +187,10 @@ def _show(
     *,
     status: int = 200,
     verdict: Any = None,
-    event: Sample | None = None,
+    events: Sequence[Sample] | None = None,
 ) -> HttpResponse:
     webhook = form.context.webhooks[form.chosen.webhook or 0]
+    offered = _events(request, form) if events is None else events
     earlier = [
         (each, each.fingerprint != form.fingerprint)
         for each in test_sends.last_of_step(form.step.key)
@@ -190,6 +205,7 @@ def _show(
         "webhook": webhook,
         "management_test": test_sends.accepted_in_management(webhook),
         "last_test": verdict.test if verdict else None,
-        "event": event,
+        "events": offered,
+        "event": _picked(offered, request),
     }
     return render(request, "journeys/_test.html", shown, status=status)

@@ -946,6 +946,13 @@ def test_a_test_of_an_event_start_begins_with_the_latest_event_that_matches(scen
     assert (value, "another person reported" in shown) == ("Berlin", False)
     value, shown = told("test_values", None, **carried, typed_id="13800000009")
     assert (value, "another person reported" in shown) == ("Rome", True)
+    # The latest ones stand there to choose from, and each fills its own values in.
+    assert re.findall(r'<option value="(\w+)"', shown) == ["Rome", "Berlin"]
+    picked = {**carried, "event": "Berlin", "pick": "1"}
+    value, shown = told("test_values", None, **picked, typed_id="13800000009")
+    assert (value, '<option value="Berlin" selected>' in shown) == ("Berlin", True)
+    value, shown = told("test_values", None, **carried, event="Berlin", typed_id="0")
+    assert '<option value="Berlin" selected>' in shown
 
 
 def test_who_tests_later_reads_nothing_of_what_was_sent_before(scene: Scene) -> None:
