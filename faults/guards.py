@@ -159,6 +159,20 @@ def _redirect() -> None:
     _put(transport._Slot, "_handle", handle)
 
 
+def _cable() -> None:
+    """Wait for a database that says nothing as long as TCP does."""
+    from django.db import connections
+
+    connections.settings["default"]["OPTIONS"].clear()
+
+
+def _share() -> None:
+    """Take every lane of a webhook, whatever one process can have open."""
+    from webhooks.intake import Intake
+
+    _put(Intake, "_is_wanting", lambda *_: True)
+
+
 GUARDS: Final[dict[str, Callable[[], None]]] = {
     "fence": _fence,
     "renewal": _renewal,
@@ -175,6 +189,8 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "redirect": _redirect,
     "lookups": _lookups,
     "due": _due,
+    "cable": _cable,
+    "share": _share,
 }
 
 

@@ -83,6 +83,10 @@ class Process:
     def is_alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
+    def output(self) -> bytes:
+        """Return what it has printed so far."""
+        return self._log.read_bytes()
+
     def signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)

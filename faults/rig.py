@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from faults import processes
+from faults.hosts import Host
 from faults.names import GUARDS_VARIABLE, POINTS_VARIABLE, SETTINGS
 from faults.processes import Process, python, wait_until
 from qa_webhook import local, scratch
@@ -35,10 +36,11 @@ NO_BREAKER: Final = {"breaker": {"results": 1_000_000}}
 class Ledger:
     """The receiver's process and the file that it writes."""
 
-    def __init__(self, file: Path, process: Process, log: Path) -> None:
+    def __init__(self, file: Path, process: Process, log: Path, address: str) -> None:
         self.file = file
         self.process = process
         self._log = log
+        self._address = address
         self.port = 0
 
     def start(self, port: int = 0) -> None:
@@ -49,8 +51,8 @@ class Ledger:
         wait_until(lambda: self._log.read_bytes().count(b"\n"), "the receiver listens")
         self.port = int(self._log.read_text().split("\n")[0])
 
-    def url(self, path: str, *, host: str = "127.0.0.1", scheme: str = "http") -> str:
-        return f"{scheme}://{host}:{self.port}{path}"
+    def url(self, path: str, *, host: str = "", scheme: str = "http") -> str:
+        return f"{scheme}://{host or self._address}:{self.port}{path}"
 
     def count(self) -> int:
         return self.file.read_bytes().count(b"\n") if self.file.exists() else 0
@@ -63,7 +65,7 @@ class Ledger:
 
     def open_requests(self) -> int:
         """Return how many connections the receiver has now."""
-        with urlopen(f"http://127.0.0.1:{self.port}/stats") as answer:
+        with urlopen(self.url("/stats")) as answer:
             found = json.load(answer)
         return int(found["connections"])
 
@@ -92,6 +94,8 @@ class Rig:
         self.allowed = Allowed()
         # What people were shown: where, and what.
         self.pages: list[tuple[str, bytes]] = []
+        # What processes on hosts of their own are told, such as where the database is.
+        self.told: dict[str, str] = {}
         self._owns_servers = owns_servers
         self._stack = ExitStack()
         self._processes: list[Process] = []
@@ -149,37 +153,56 @@ class Rig:
             GUARDS_VARIABLE: self.without,
         }
 
-    def run(self, name: str, command: list[str], environment: Mapping[str, str]) -> Process:
-        """Start a process that ends with the row."""
+    def run(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        *,
+        host: Host | None = None,
+    ) -> Process:
+        """Start a process that ends with the row; on a host it sees no file of others."""
         log = self.directory / f"{name}-{len(self._processes)}.log"
+        if host is not None:
+            alone = [self.directory, local.DIRECTORY, local.socket_directory()]
+            command = host.command(command, hidden=alone)
+            environment = {**environment, "LOCAL_DIR": str(self.directory), **self.told}
+            del environment["DATABASE_OWNER_URL"]
         made = Process(name, command, environment, log)
         self._processes.append(made)
         return made.start()
 
-    def manage(self, *arguments: str, points: str = "", **options: Any) -> Process:
+    def manage(
+        self, *arguments: str, points: str = "", host: Host | None = None, **options: Any
+    ) -> Process:
         environment = self.environment(points=points, **options)
-        return self.run(arguments[0], python("manage.py", *arguments), environment)
+        return self.run(arguments[0], python("manage.py", *arguments), environment, host=host)
 
-    def sender(self, *arguments: str, points: str = "", **options: Any) -> Process:
-        return self.manage("sender", *arguments, points=points, **options)
+    def sender(
+        self, *arguments: str, points: str = "", host: Host | None = None, **options: Any
+    ) -> Process:
+        return self.manage("sender", *arguments, points=points, host=host, **options)
 
-    def planner(self, *, points: str = "") -> Process:
-        return self.manage("planner", points=points)
+    def planner(self, *, points: str = "", host: Host | None = None) -> Process:
+        return self.manage("planner", points=points, host=host)
 
-    def receiver(self, *arguments: str, port: int = 0) -> Ledger:
+    def receiver(self, *arguments: str, port: int = 0, host: Host | None = None) -> Ledger:
         """Start another receiver with a ledger of its own."""
         number = len(self._processes)
         file = self.directory / f"ledger-{number}.jsonl"
         log = self.directory / f"receiver-{number}.out"
         command = python("-m", "faults.receiver", "--write", str(file))
         environment = {**self.environment(), GUARDS_VARIABLE: ""}
-        process = Process("receiver", [*command, *arguments, "--port", "0"], environment, log)
+        command = [*command, *arguments]
+        if host is not None:
+            command = host.command([*command, "--host", host.address])
+        process = Process("receiver", [*command, "--port", "0"], environment, log)
         self._processes.append(process)
-        made = Ledger(file, process, log)
+        made = Ledger(file, process, log, host.address if host else "127.0.0.1")
         made.start(port)
         return made
 
-    def celery(self, **environment: str) -> Process:
+    def celery(self, *, host: Host | None = None, **environment: str) -> Process:
         command = [
             *("-m", "celery", "--quiet", "--app", "qa_webhook", "worker", "--beat"),
             *(
@@ -190,19 +213,21 @@ class Rig:
             ),
             *("--concurrency", "1", "--without-gossip", "--without-mingle"),
         ]
-        return self.run("worker", python(*command), {**self.environment(), **environment})
+        told = {**self.environment(), **environment}
+        return self.run("worker", python(*command), told, host=host)
 
-    def web(self, port: int, **environment: str) -> Process:
+    def web(self, port: int, *, host: Host | None = None, **environment: str) -> Process:
+        address = f"{host.address if host else '127.0.0.1'}:{port}"
         command = [
             *("-m", "gunicorn", "qa_webhook.wsgi", "--worker-class", "gthread", "--threads", "8"),
-            *("--bind", f"127.0.0.1:{port}", "--no-control-socket", "--log-level", "error"),
+            *("--bind", address, "--no-control-socket", "--log-level", "error"),
         ]
-        told = {**self.environment(), "SITE_URL": f"http://127.0.0.1:{port}", **environment}
-        made = self.run("web", python(*command), told)
+        told = {**self.environment(), "SITE_URL": f"http://{address}", **environment}
+        made = self.run("web", python(*command), told, host=host)
 
         def is_up() -> bool:
             try:
-                with urlopen(f"http://127.0.0.1:{port}/health/live", timeout=2) as answer:
+                with urlopen(f"http://{address}/health/live", timeout=2) as answer:
                     return bool(answer.status == 200)
             except OSError:
                 return False

@@ -24,12 +24,12 @@ class _Stay(HTTPRedirectHandler):
 class Visitor:
     """One user's session, over HTTP."""
 
-    def __init__(self, rig: Rig, *, user: Any, port: int) -> None:
+    def __init__(self, rig: Rig, *, user: Any, port: int, address: str = "127.0.0.1") -> None:
         client = Client()
         client.force_login(user)
         session = client.cookies[settings.SESSION_COOKIE_NAME].value
         self._seen = rig.pages
-        self._root = f"http://127.0.0.1:{port}"
+        self._root = f"http://{address}:{port}"
         self._headers = {
             "Cookie": f"{settings.SESSION_COOKIE_NAME}={session}; "
             f"{settings.CSRF_COOKIE_NAME}={_CSRF}",

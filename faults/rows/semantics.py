@@ -7,6 +7,7 @@ import json
 import statistics
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.utils import format_datetime
@@ -24,7 +25,7 @@ from faults.processes import check, free_port
 from faults.rig import FLUSH_PEOPLE, Rig, totals
 from faults.rows.crashes import is_over
 from faults.visitors import Visitor, field
-from journeys.models import Run
+from journeys.models import Journey, Run
 from tests.factories import make_administrator
 from tests.journeys.factories import Scene as Crowd
 from tests.journeys.test_runner import publish
@@ -230,13 +231,11 @@ def double_launch(rig: Rig) -> Figures:
     port, barrier = free_port(), Barrier(20)
     rig.web(port)
     marketer = Visitor(rig, user=scene.member, port=port)
-    address = reverse("journeys:publish", args=[scene.workspace.slug, journey.pk])
-    review = marketer.get(address + "?count=")
-    confirmed = {"seen": field(review, "seen"), "number": "1000"}
+    press_publish = publishing(marketer, journey, people=1_000)
 
     def press(_number: int) -> int:
         barrier.wait(30)
-        return marketer.post(address, confirmed)
+        return press_publish()
 
     rig.planner()
     rig.planner()
@@ -250,6 +249,14 @@ def double_launch(rig: Rig) -> Figures:
     check(rig.ledger.count() == 1_000, "everybody is sent to once")
     look_around(rig, scene, made[0], port)
     return {"clicks": 20, "runs": 1, "people": 1_000, "pages seen": len(rig.pages)}
+
+
+def publishing(marketer: Visitor, journey: Journey, *, people: int) -> Callable[[], int]:
+    """Let a marketer read the review; return what presses its button."""
+    address = reverse("journeys:publish", args=[journey.workspace.slug, journey.pk])
+    review = marketer.get(address + "?count=")
+    confirmed = {"seen": field(review, "seen"), "number": str(people)}
+    return lambda: marketer.post(address, confirmed)
 
 
 def look_around(rig: Rig, scene: Crowd, run: Run, port: int) -> None:
