@@ -63,6 +63,20 @@ def people_sql(id_count: int, tag_count: int) -> str:
     )
 
 
+_ERASED: Final = """
+SELECT asked.qaid FROM unnest(%s::bigint[]) AS asked (qaid)
+LEFT JOIN identity_profile p ON p.qaid = asked.qaid
+LEFT JOIN identity_profile s ON s.qaid = coalesce(p.merged_into_id, p.qaid)
+WHERE s.qaid IS NULL OR s.erased_at IS NOT NULL
+"""
+
+
+def erased(cursor: CursorWrapper, qaids: Sequence[int]) -> set[int]:
+    """Return those who were erased since, or whose survivor was."""
+    cursor.execute(_ERASED, [list(qaids)])
+    return {qaid for (qaid,) in cursor.fetchall()}
+
+
 def read_people(
     cursor: CursorWrapper,
     *,

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.backends.utils import CursorWrapper
 
+from identity import resolution
 from webhooks.breaker import PROBES
 from webhooks.work import ClaimedChunk, ClaimedMessage
 
@@ -197,6 +198,19 @@ def claim_messages(
                 ]
         record_unknown(cursor, webhook_id, unknown)
     return messages, began
+
+
+def erased(cursor: CursorWrapper, messages: Sequence[ClaimedMessage]) -> set[str]:
+    """Return the delivery ids of people who were erased while they waited for another try."""
+    delivery_ids = [each for message in messages for each in message.delivery_ids]
+    days = sorted({message.day for message in messages})
+    cursor.execute(
+        "SELECT id, qaid FROM webhooks_delivery WHERE day = ANY(%s) AND id = ANY(%s)",
+        [days, delivery_ids],
+    )
+    qaids = dict(cursor.fetchall())
+    forgotten = resolution.erased(cursor, list(qaids.values()))
+    return {each for each, qaid in qaids.items() if qaid in forgotten}
 
 
 def _listed(plan_ids: Sequence[int] | None) -> list[int] | None:

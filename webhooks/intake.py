@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -20,19 +20,29 @@ from webhooks import (
     grants,
     lanes,
     preparing,
+    rebuilding,
 )
 from webhooks.choices import BreakerState, StateByte, WebhookState
 from webhooks.control import Flags
 from webhooks.leases import Keeper
 from webhooks.lines import Line, Options
-from webhooks.models import Plan
+from webhooks.models import Delivery, Plan
 from webhooks.outcomes import Judge
 from webhooks.plans import PlanCache
 from webhooks.preparing import Preparer
 from webhooks.rendering import BindingError
 from webhooks.secrets import SecretError
 from webhooks.targets import Target, TargetCache
-from webhooks.work import ClaimedChunk, ClaimedMessage, Clock, Ending, Envelope, Held, Tried
+from webhooks.work import (
+    ClaimedChunk,
+    ClaimedMessage,
+    Clock,
+    Ending,
+    Envelope,
+    Held,
+    Tried,
+    Waiting,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -383,8 +393,10 @@ class Intake:
         )
         line.holds.append(held)
         flags = control.read_flags(sorted({each.plan_id for each in messages}))
+        with connection.cursor() as cursor:
+            erased = claiming.erased(cursor, messages)
         for message in messages:
-            self._take_message(line, held, message, flags)
+            self._take_message(line, held, message, flags, erased)
         return has_more
 
     def _permitted(
@@ -399,7 +411,12 @@ class Intake:
         return [each for each in messages if each.plan_id in permitted]
 
     def _take_message(
-        self, line: Line, held: Held, message: ClaimedMessage, flags: Mapping[int, Flags]
+        self,
+        line: Line,
+        held: Held,
+        message: ClaimedMessage,
+        flags: Mapping[int, Flags],
+        erased: Set[str],
     ) -> None:
         plan = self.plans.get(message.plan_id)
         send_until = flags[message.plan_id].send_until
@@ -407,12 +424,51 @@ class Intake:
         if message.claims > claiming.INTENT:
             state = StateByte.UNCERTAIN if line.target.at_most_once else StateByte.DEAD
             self._end(envelope, state, "unknown" if line.target.at_most_once else "poison")
+        elif not erased.isdisjoint(message.delivery_ids):
+            self._leave_out(envelope, erased)
         elif message.expires_at is not None and message.expires_at <= self._clock.now():
             self._end(envelope, StateByte.EXPIRED, "expired")
         elif send_until is not None and send_until <= self._clock.now():
             self._end(envelope, StateByte.EXPIRED, "send_until")
         else:
             held.ready.append(envelope)
+
+    def _leave_out(self, envelope: Envelope, erased: Set[str]) -> None:
+        """Cancel people who were erased; whoever else is in their message gets a new one."""
+        left = [each.delivery_id for each in envelope.recipients if each.delivery_id not in erased]
+        rows = Delivery.objects.filter(day=envelope.day, pk__in=left)
+        reasons = dict(rows.values_list("pk", "reason"))
+        people = rebuilding.read(envelope.day, left)
+        now = self._clock.now()
+        waiting = []
+        if people:
+            message_id = preparing.message_ids().one(left)
+            waiting = [
+                Waiting(
+                    id=message_id,
+                    body=rebuilding.body(envelope.plan, message_id, people),
+                    recipients=people,
+                    tries=envelope.tries,
+                    delay=0.0,
+                    first_attempt_at=envelope.first_attempt_at or now,
+                    expires_at=envelope.expires_at or now,
+                    kind=envelope.kind,
+                    splits=envelope.splits,
+                )
+            ]
+        gone = [each for each in envelope.recipients if each.delivery_id in erased]
+        endings = [Ending(each, StateByte.CANCELLED, "erased") for each in gone]
+        endings += [Ending(each, StateByte.WAITING, reasons[each.delivery_id]) for each in people]
+        self._record(
+            Tried(
+                held=envelope.held,
+                envelope=envelope,
+                endings=endings,
+                waiting=waiting,
+                tries=envelope.tries,
+                is_counted=False,
+            )
+        )
 
     def _end(self, envelope: Envelope, state: StateByte, reason: str) -> None:
         """End a waiting message's people without another try."""
