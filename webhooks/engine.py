@@ -8,6 +8,7 @@ the broker only shortens the wait.
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -424,6 +425,9 @@ class Sender:
             target.signer.sign(envelope.id, timestamp, envelope.body) if target.signer else None
         )
         envelope.opened_at = now
+        if envelope.expires_at is not None:
+            # In hand it waited for a token or a slot, which counts against no expiry.
+            envelope.expires_at += timedelta(seconds=max(0.0, now - envelope.ready_at))
         envelope.held.open += 1
         line.open += 1
         request = Request(

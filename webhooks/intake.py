@@ -431,6 +431,7 @@ class Intake:
         elif send_until is not None and send_until <= self._clock.now():
             self._end(envelope, StateByte.EXPIRED, "send_until")
         else:
+            envelope.ready_at = self._clock.seconds()
             held.ready.append(envelope)
 
     def _leave_out(self, envelope: Envelope, erased: Set[str]) -> None:

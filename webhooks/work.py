@@ -105,7 +105,8 @@ class Envelope:
     # Only a first try has no row yet.
     is_stored: bool = False
     has_intent: bool = False
-    # In seconds since 1970, by the database's clock.
+    # In seconds since 1970, by the database's clock: since when it may be opened, and when it was.
+    ready_at: float = 0.0
     opened_at: float | None = None
 
 

@@ -673,6 +673,24 @@ def test_time_waited_beyond_the_due_time_counts_against_nobodys_expiry(receiver:
     check_invariants(scene)
 
 
+def test_waiting_for_a_token_in_a_senders_hands_counts_against_no_expiry(
+    receiver: Receiver,
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=4, rate_per_second=2)
+    receiver.behave("/in", Behaviour(status=503))
+    scene.submit()
+    hour = timedelta(hours=1)
+    scene.drain(seconds=5, schedule=(timedelta(seconds=0.05), hour))
+
+    given = timedelta(hours=scene.webhook.expiry_hours)
+    times = Message.objects.filter(attempts=2).annotate(
+        given=F("expires_at") - F("first_attempt_at")
+    )
+    waited = [time - given for time in times.values_list("given", flat=True)]
+    assert len(waited) == 4
+    assert max(waited) > timedelta(seconds=0.3)
+
+
 def test_cancelled_people_end_cancelled_and_waiting_ones_too(receiver: Receiver) -> None:
     scene = make_scene(receiver.url("/in"), people=6)
     receiver.behave("/in", Behaviour(status=503))
