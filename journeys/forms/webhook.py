@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final
 
 from django import forms
@@ -119,9 +120,15 @@ class WebhookForm(PanelForm):
             # Theirs may be one that this panel does not offer.
             return str(Webhook.objects.filter(workspace=self.context.workspace, pk=value).first())
         if place == "variables":
-            names = [variable["name"] for each_of in (value or {}).values() for variable in each_of]
-            return ", ".join("${" + name + "}" for name in names) or "–"
+            return "; ".join(map(self._told, chain.from_iterable((value or {}).values()))) or "–"
         return super().text_of(place, value)
+
+    def _told(self, data: Mapping[str, Any]) -> str:
+        """Tell a variable with its rule: of two who changed the default each sees both."""
+        variable = Variable.from_json(data)
+        (chip,) = chips([variable], self.context.sources)
+        rule = _("%(source)s, %(empty)s") % {"source": chip.source, "empty": chip.empty}
+        return " · ".join(filter(None, [chip.token, rule, variable.format]))
 
     # --- What the template draws ------------------------------------------------------------------
 

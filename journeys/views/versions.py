@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -13,12 +14,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from journeys import components, drafts, forms, listing
+from journeys import components, context, drafts, forms, listing
 from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft, differences
+from journeys.forms.panels import PanelForm
 from journeys.models import Journey
 from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused
+from workspaces.models import User
 from workspaces.points import Point
 from workspaces.sentences import joined
 from workspaces.typed import whole
@@ -40,7 +43,7 @@ def versions(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "journey": journey,
         "run": journey.runs.first(),
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
-        **_history(journey),
+        **_history(journey, request.user),
     }
     return render(request, "journeys/versions.html", shown)
 
@@ -75,19 +78,20 @@ def restore(request: WorkspaceRequest, pk: int, number: int) -> HttpResponse:
     return go_to(request, reverse("journeys:editor", args=address))
 
 
-def _history(journey: Journey) -> dict[str, Any]:
+def _history(journey: Journey, user: User) -> dict[str, Any]:
     found = list(
         journey.versions.select_related("published_by").prefetch_related("runs")[: SHOWN + 1]
     )
     draft = Document.from_json(journey.draft)
     documents = [Document.from_json(version.document) for version in found]
     former = [*documents[1:], None][: len(documents)]
+    reader = _Reader(journey, [draft, *documents], user)
     runs = [run.pk for version in found for run in version.runs.all()]
     accepted = listing.accepted(runs)
     rows = [
         {
             "version": version,
-            "changes": compare(older, document) if older else [],
+            "changes": compare(older, document, reader) if older else [],
             "is_draft": document == draft,
             "runs": [{"run": run, "accepted": accepted.get(run.pk)} for run in version.runs.all()],
         }
@@ -96,8 +100,36 @@ def _history(journey: Journey) -> dict[str, Any]:
     return {
         "versions": rows[:SHOWN],
         "is_cut": len(rows) > SHOWN,
-        "draft_changes": compare(documents[0], draft) if documents else [],
+        "draft_changes": compare(documents[0], draft, reader) if documents else [],
     }
+
+
+class _Reader:
+    """Tells values as the panels call them: names of what was chosen, never keys."""
+
+    def __init__(self, journey: Journey, documents: Sequence[Document], user: User) -> None:
+        self._user, self._documents = user, documents
+        self._context = context.load(
+            workspace=journey.workspace, documents=documents, now=timezone.now()
+        )
+        self._forms: dict[tuple[UUID, str], PanelForm] = {}
+
+    def text_of(self, step: Step, document: Document, place: str, value: Any) -> str:
+        kind, _colon, _parameter = place.partition(":")
+        if place == "name" or kind == "parameter":
+            return str(value or "")
+        if value is None or value == []:
+            return ""
+        text = self._form_of(step, document).text_of(place, value)
+        return "" if text == "–" else text
+
+    def _form_of(self, step: Step, document: Document) -> PanelForm:
+        """Return the panel of a step: one is enough for all that it ever held."""
+        key = (step.key, step.component)
+        if key not in self._forms:
+            of_document = context.of(self._context, document)
+            self._forms[key] = forms.of(step)(step=step, context=of_document, user=self._user)
+        return self._forms[key]
 
 
 class Value(NamedTuple):
@@ -115,7 +147,7 @@ class Change(NamedTuple):
     values: Sequence[Value] = ()
 
 
-def compare(before: Document, after: Document) -> list[Change]:
+def compare(before: Document, after: Document, reader: _Reader) -> list[Change]:
     """Return what was changed from one document to another."""
     old = {step.key: step for step in before}
     new = {step.key: step for step in after}
@@ -126,7 +158,7 @@ def compare(before: Document, after: Document) -> list[Change]:
         elif fields := _fields(old[step.key], step):
             shown = {"step": _name(step), "fields": ", ".join(fields)}
             sentence = _("“%(step)s” is changed: %(fields)s.") % shown
-            found.append(Change(sentence, _values(old[step.key], step)))
+            found.append(Change(sentence, _values(old[step.key], step, after, reader)))
     found += [
         Change(_("“%(step)s” is gone.") % {"step": _name(step)})
         for step in before
@@ -139,14 +171,19 @@ def compare(before: Document, after: Document) -> list[Change]:
     return found
 
 
-def _values(before: Step, after: Step) -> list[Value]:
-    """Return the typed texts that differ: the name and the parameters' values."""
+def _values(before: Step, after: Step, document: Document, reader: _Reader) -> list[Value]:
+    """Return what each field that differs held and holds, as it reads in the panel."""
+    if before.component != after.component:
+        return []
     found = []
     for place, (old, new) in differences(before, after.name, after.config).items():
-        kind, _colon, parameter = place.partition(":")
-        if place == "name" or kind == "parameter":
-            label = parameter or str(forms.of(after).base_fields["name"].label)
-            found.append(Value(label, str(old or ""), str(new or "")))
+        value = Value(
+            _label(after, place),
+            reader.text_of(after, document, place, old),
+            reader.text_of(after, document, place, new),
+        )
+        if value.before != value.after:
+            found.append(value)
     return found
 
 
@@ -158,14 +195,14 @@ def _fields(before: Step, after: Step) -> list[str]:
     """Return the names of the fields that differ, as the panel calls them; each once."""
     if before.component != after.component:
         return [_("how people enter")]
-    labels = forms.of(after).base_fields
-    found: dict[str, None] = {}
-    for place in differences(before, after.name, after.config):
-        kind, colon, parameter = place.partition(":")
-        if kind == "parameter" and colon:
-            found[parameter] = None
-        elif place in _WITHOUT_FIELD:
-            found[str(_WITHOUT_FIELD[place])] = None
-        else:
-            found[str(labels[place].label)] = None
-    return list(found)
+    places = differences(before, after.name, after.config)
+    return list(dict.fromkeys(_label(after, place) for place in places))
+
+
+def _label(step: Step, place: str) -> str:
+    kind, colon, parameter = place.partition(":")
+    if kind == "parameter" and colon:
+        return parameter
+    if place in _WITHOUT_FIELD:
+        return str(_WITHOUT_FIELD[place])
+    return str(forms.of(step).base_fields[place].label)

@@ -485,6 +485,22 @@ def test_a_conflict_names_choices_and_shows_no_ids(scene: Scene) -> None:
     assert "T09" not in rows["at"][1]
 
 
+def test_a_conflict_shows_the_rules_of_variables_and_not_their_names_alone(scene: Scene) -> None:
+    journey = scene.journey()
+    variables = json.dumps(journey.draft["steps"][0]["config"]["variables"])
+    mine = posted(scene, journey, variables=variables.replace("Member", "Guest"))
+    scene.rename_step(journey, "Theirs")
+
+    stale = client_of(scene.member).post(url(journey, "panel", step_of(journey)), mine)
+
+    rows = {row.field: (row.theirs, row.mine) for row in stale.context["conflict"].rows}
+    assert stale.status_code == 409
+    assert rows["variables"] == (
+        "${name} · Nickname, else “Member”",
+        "${name} · Nickname, else “Guest”",
+    )
+
+
 def test_a_step_deleted_meanwhile_keeps_what_was_typed_to_copy(scene: Scene) -> None:
     journey = scene.journey()
     mine = posted(scene, journey, **{CONTENT: "Half a sentence"})

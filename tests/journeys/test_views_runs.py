@@ -18,10 +18,17 @@ from journeys.components.audience import When
 from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
 from tests.factories import make_administrator, make_member, make_workspace
-from tests.identity.factories import make_data_source, make_identifier, make_profile
+from tests.identity.factories import (
+    make_audience,
+    make_data_source,
+    make_identifier,
+    make_profile,
+)
 from tests.journeys.factories import Scene, make_purchase, make_scene
 from webhooks import registering
+from webhooks.choices import Encryption
 from webhooks.models import Chunk, MemberGrant, Plan
+from webhooks.rendering import EmptyRule, Source, Variable
 from workspaces.points import Point
 
 pytestmark = pytest.mark.django_db
@@ -437,6 +444,49 @@ def test_the_versions_say_what_was_changed(member: Client, scene: Scene) -> None
     assert "Version 2" in published
     assert "“Greeting” is changed: Step name, Variables, content" in published
     assert "<del>Dear ${name} Hello</del> → <ins>Hello</ins>" in published
+
+
+def test_the_versions_show_what_was_chosen_before_and_after_by_name(
+    member: Client, scene: Scene
+) -> None:
+    journey = scene.journey()
+    publish(scene, journey)
+    more = make_audience(scene.workspace, name="Regulars", people=[])
+    start, step = journey.draft["start"], journey.draft["steps"][0]
+    guest = Variable("name", Source.TAG, "nickname", EmptyRule.DEFAULT, "Guest")
+    changed = scene.config(
+        id_type=scene.email.pk, encryption=Encryption.SHA256, variables={"content": (guest,)}
+    )
+    for key, name, config in (
+        (start["key"], start["name"], scene.start(audiences=(more.pk,))),
+        (step["key"], step["name"], changed),
+    ):
+        drafts.save_step(
+            journey=journey,
+            revision=journey.draft_revision,
+            user=scene.member,
+            key=UUID(key),
+            name=name,
+            config=config,
+            now=timezone.now(),
+        )
+
+    page = member.get(url("versions", journey))
+
+    changes = {
+        value.field: value for each in page.context["draft_changes"] for value in each.values
+    }
+    told = {field: (value.before, value.after) for field, value in changes.items()}
+    assert told == {
+        "Target audience": ("Members", "Regulars"),
+        "ID type to send": ("Mobile", "Email"),
+        "Encryption": ("Not encrypted", "SHA-256"),
+        "Variables": (
+            "${name} · Nickname, else “Member”",
+            "${name} · Nickname, else “Guest”",
+        ),
+    }
+    assert "<del>Mobile</del> → <ins>Email</ins>" in page.content.decode()
 
 
 def test_a_version_goes_back_into_the_draft_and_undo_takes_it_out(
