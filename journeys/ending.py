@@ -46,7 +46,7 @@ def register_notices() -> None:
     """Give the notices of this app their sentences."""
     notices.register(PAUSED, _("“%(journey)s” is paused. %(reason)s Resume it to take it over."))
     notices.register(FAILED, _("“%(journey)s” ended abnormally. %(reason)s"))
-    notices.register(FINISHED, _("“%(journey)s” is finished: %(people)s people."))
+    notices.register(FINISHED, _("“%(journey)s” is finished. People in it: %(people)s."))
 
 
 def pause_for(run: Run, *, reason: str, now: datetime) -> None:
@@ -177,7 +177,7 @@ def _tell(run: Run, kind: str, reason: str) -> None:
             "people": f"{run.people:,}",
             "reason": REASONS.get(reason, ""),
         },
-        url=run.journey.get_absolute_url(),
+        url=run.get_absolute_url(),
         to=[run.responsible] if run.responsible and kind == FINISHED else None,
         point=Point.PUBLISH_JOURNEYS,
         subject=f"run:{run.pk}",

@@ -63,6 +63,9 @@ class Run(models.Model):
     def __str__(self) -> str:
         return f"{self.journey_id} · {self.pk}"
 
+    def get_absolute_url(self) -> str:
+        return f"{self.journey.get_absolute_url()}runs/{self.pk}/"
+
 
 class SnapshotPage(models.Model):
     """People of a run's frozen audience who are still to be planned, in QAID order.

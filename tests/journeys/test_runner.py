@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -17,6 +18,7 @@ from tests.journeys.factories import NOW, SHOP, Scene, make_purchase, make_scene
 from webhooks import control, holding, outbox, pressure, states
 from webhooks.choices import PlanState, StateByte
 from webhooks.models import Chunk, Plan, Webhook
+from workspaces import notices
 from workspaces.models import Membership, Notice
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +101,8 @@ def test_a_run_starts_plans_everybody_once_and_ends(scene: Scene) -> None:
     assert journey.state == JourneyState.FINISHED
     notice = Notice.objects.get(user=scene.member)
     assert notice.kind == "journey_finished"
+    assert notices.text_of(notice) == "“Welcome” is finished. People in it: 3."
+    assert notice.url == reverse("journeys:run", args=[scene.workspace.slug, journey.pk, run.pk])
     assert not scene.webhook.uses.get().is_live
 
 
