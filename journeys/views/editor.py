@@ -23,7 +23,7 @@ from journeys.definition import Document, Step
 from journeys.drafts import StaleDraft, Written
 from journeys.layout import END_KEY, Canvas, Node, Number, lay_out
 from journeys.models import Journey, Run
-from journeys.views import progress
+from journeys.views import access, progress
 from journeys.views.access import get_journey, may
 from workspaces import parts
 from workspaces.points import Point
@@ -42,6 +42,7 @@ def editor(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "marks": marks_of([journey]).get(journey.pk, []),
         "may_find": may(request, Point.VIEW_DELIVERIES),
         "others": presence.beat(journey=journey, user=request.user, now=timezone.now()),
+        "refusal": access.refusal(request),
     }
     return render(request, "journeys/editor.html", shown)
 

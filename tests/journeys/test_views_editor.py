@@ -21,7 +21,7 @@ from journeys.components.event import Condition
 from journeys.components.webhook import WebhookConfig
 from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
-from tests.factories import make_member
+from tests.factories import make_administrator, make_member
 from tests.identity.factories import make_audience, make_event
 from tests.journeys.factories import NICKNAME, NOW, SHOP, Scene, grant, make_purchase, make_scene
 from tests.webhooks.factories import make_choice_list, make_webhook
@@ -1099,6 +1099,35 @@ def test_the_canvas_brings_the_time_of_the_save_to_the_header(scene: Scene, name
     shown = formats.date_format(saved, "TIME_FORMAT")
     assert before.count('id="saved"') == 1
     assert f'id="saved" hx-swap-oob="true">Saved {shown}</span>' in answer.content.decode()
+
+
+def test_the_header_tells_the_day_of_the_save_too(scene: Scene) -> None:
+    journey = scene.journey()
+    Journey.objects.update(changed_at=NOW)
+
+    shown = client_of(scene.member).get(url(journey, "editor")).content.decode()
+
+    at = timezone.localtime(NOW, scene.workspace.zone)
+    day, time = f"{at.day} Nov", formats.date_format(at, "TIME_FORMAT")
+    assert re.search(
+        rf'title="{day}( 2026)?, {time} \({scene.workspace.time_zone}\)" id="saved"', shown
+    )
+
+
+def test_whoever_may_only_look_is_told_which_permission_is_missing_and_whom_to_ask(
+    scene: Scene,
+) -> None:
+    journey = scene.journey()
+    make_administrator(scene.workspace, name="Wang Lei")
+    reader = make_member(scene.workspace, points=[Point.VIEW_DELIVERIES])
+
+    looked = client_of(reader).get(url(journey, "editor")).content.decode()
+    edited = client_of(scene.member).get(url(journey, "editor")).content.decode()
+
+    assert "Read-only" in looked
+    assert "The permission “User Marketing-Automated Marketing” is missing." in looked
+    assert "Ask Wang Lei, who administers this workspace." in looked
+    assert "Read-only" not in edited
 
 
 def test_a_stale_canvas_is_redrawn_and_told_who_changed_it(scene: Scene) -> None:
