@@ -31,7 +31,8 @@ KEPT_BYTES: Final = 4 * 1024
 HEADER_BYTES: Final = 64 * 1024
 SLOTS: Final = 100
 
-_E_HTTP2_STREAM: Final = 92  # pycurl has no name for it.
+_E_HTTP2_STREAM: Final = 92  # pycurl has no name for these two.
+_E_TOO_LARGE: Final = 100  # One header line beyond libcurl's own limit.
 
 _OUTCOMES: Final[Mapping[int, Outcome]] = {
     pycurl.E_COULDNT_RESOLVE_HOST: Outcome.DNS,
@@ -284,7 +285,7 @@ class _Slot:
         """Read how the transfer ended; ``code`` is libcurl's, 0 for a complete answer."""
         curl = self.curl
         status = curl.getinfo(pycurl.RESPONSE_CODE) or None
-        capped = code == pycurl.E_WRITE_ERROR and status is not None
+        capped = code in (pycurl.E_WRITE_ERROR, _E_TOO_LARGE) and status is not None
         outcome = Outcome.ANSWERED if code == 0 or capped else self._outcome(code)
         return Answer(
             token=self.token,

@@ -231,6 +231,19 @@ def test_too_many_headers_end_the_request(receiver: Receiver, raw: bytes) -> Non
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [{"x-long": "y" * 1_000_000}, {f"x-{number}": "y" * 20 for number in range(10_000)}],
+    ids=["one line", "many lines"],
+)
+def test_headers_without_end_are_judged_by_their_status(
+    receiver: Receiver, headers: dict[str, str]
+) -> None:
+    answer = send(receiver, Reply(headers=headers))
+
+    assert (answer.outcome, answer.status, answer.truncated) == (Outcome.ANSWERED, 200, True)
+
+
+@pytest.mark.parametrize(
     ("reply", "outcome"),
     [
         (Reply(reset=True), Outcome.RESET),
