@@ -5,11 +5,11 @@ With an event start, people are those who reported the event in the last 30 days
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
@@ -47,10 +47,13 @@ SLOW_SECONDS: Final = 0.2
 KEPT_SECONDS: Final = 60
 # So long a panel or dialog waits for its numbers; what takes longer is counted once it is there.
 AT_ONCE: Final = timedelta(seconds=1)
+SLOW_IS_KEPT_SECONDS: Final = 600
 # Made anew for every request, so a preview only shows where it stands.
 _SIGNATURE: Final = "v1,…"
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [])
 _MASKED_HEADERS: Final = frozenset({"authorization", "cookie"})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,7 @@ def coverage(context: Context, id_types: Sequence[IdType]) -> Coverage:
     covered = {id_type.pk: 0 for id_type in id_types}
     if people is None or context.document.start is None:
         return Coverage(0, covered)
-    asked = [context.workspace.pk, context.document.start.to_json(), sorted(covered)]
-    key = f"journeys.coverage:{sha256(json.dumps(asked).encode()).hexdigest()}"
+    key = _key("coverage", context, sorted(covered))
     kept: Coverage | None = cache.get(key)
     if kept is not None:
         return kept
@@ -129,22 +131,40 @@ def coverage(context: Context, id_types: Sequence[IdType]) -> Coverage:
 
 def coverage_within(context: Context, id_types: Sequence[IdType], at_most: timedelta) -> Coverage:
     """Count as ``coverage`` does, and give up after a while: then nothing is known."""
-    try:
-        with audiences.patience(at_most):
-            return coverage(context, id_types)
-    except OperationalError:
-        return Coverage(0, {id_type.pk: 0 for id_type in id_types}, is_known=False)
+    asked = sorted(id_type.pk for id_type in id_types)
+    kept: Coverage | None = cache.get(_key("coverage", context, asked))
+    found = kept or _within("coverage", context, at_most, lambda: coverage(context, id_types))
+    return found or Coverage(0, dict.fromkeys(asked, 0), is_known=False)
 
 
 def fill_rates_within(
     context: Context, *, in_clear: bool, at_most: timedelta
 ) -> dict[tuple[Source, str], FillRate] | None:
     """Return what ``fill_rates`` does; None when it takes longer."""
+    return _within("rates", context, at_most, lambda: fill_rates(context, in_clear=in_clear))
+
+
+def _within(kind: str, context: Context, at_most: timedelta, count: Callable[[], T]) -> T | None:
+    """Count, and give up after a while.
+
+    What took too long once is not waited for again: what it is needed for comes at once.
+    """
+    slow = _key(f"{kind}:slow", context, [])
+    if at_most <= AT_ONCE and cache.get(slow):
+        return None
     try:
         with audiences.patience(at_most):
-            return fill_rates(context, in_clear=in_clear)
+            return count()
     except OperationalError:
+        cache.set(slow, True, SLOW_IS_KEPT_SECONDS)
         return None
+
+
+def _key(kind: str, context: Context, more: Sequence[int]) -> str:
+    """Return under which what was counted of the journey's start is kept."""
+    start = context.document.start
+    asked = [context.workspace.pk, start.to_json() if start else None, list(more)]
+    return f"journeys.{kind}:{sha256(json.dumps(asked).encode()).hexdigest()}"
 
 
 def _count_coverage(people: PeopleQuery, covered: dict[int, int]) -> Coverage:
@@ -227,11 +247,8 @@ def expected_a_day(context: Context) -> float | None:
     start = context.document.start
     if start is None:
         return None
-    try:
-        with audiences.patience(AT_ONCE):
-            return components.start_of(start).expected_a_day(start, context)
-    except OperationalError:
-        return None
+    component = components.start_of(start)
+    return _within("expected", context, AT_ONCE, lambda: component.expected_a_day(start, context))
 
 
 def samples(context: Context, *, in_clear: bool, size: int = SAMPLES) -> list[Sample]:

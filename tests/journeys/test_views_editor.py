@@ -237,6 +237,8 @@ def test_what_takes_long_to_count_comes_once_the_panel_is_there(
     late = client.post(url(journey, "coverage", key), posted(scene, journey)).content.decode()
     kept = client.post(url(journey, "coverage", key), {"saved": "1"}).content.decode()
     unsent = client.post(url(journey, "coverage", journey.draft["start"]["key"]))
+    so_far = len(slow)
+    again = client.get(url(journey, "panel", key)).content.decode()
 
     rows = re.findall(r'choice-text">(\w+)</span>\s*<span class="choice-meta">(.*?)<', panel)
     assert rows == [("Mobile", ""), ("Email", "")]
@@ -246,6 +248,9 @@ def test_what_takes_long_to_count_comes_once_the_panel_is_there(
         assert f"""[data-covers='{scene.mobile.pk}'] .choice-meta">2 of 3</span>""" in answer
         assert "1 person without it is skipped." in answer
     assert unsent.status_code == 404
+    # Nobody waits again for what is known to take long.
+    assert "Still counting." in again
+    assert len(slow) == so_far == 3
 
 
 def test_saving_a_step_counts_nobody(scene: Scene, slow: list[str]) -> None:
