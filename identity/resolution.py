@@ -16,6 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 from identity import audience_rules
 from identity.models import Audience, EventType, IdType
+from workspaces import planned
 from workspaces.models import Workspace
 
 
@@ -29,17 +30,18 @@ class Person(NamedTuple):
     erased: bool
 
 
-# One index range of the primary key (profile_id, id_type_id, …) a person and ID type.
+# One index range of the primary key (profile_id, id_type_id, …) a person and ID type. The ID type
+# is read once for all people, a survivor only for those who were merged.
+_ID_TYPE: Final = " LEFT JOIN identity_idtype t{place} ON t{place}.id = %s AND t{place}.enabled"
 _ONE_VALUE: Final = """
 LEFT JOIN LATERAL (
     SELECT i.value
     FROM identity_identifier i
-    JOIN identity_idtype t ON t.id = i.id_type_id
-    JOIN identity_datasource d ON d.id = i.data_source_id
-    WHERE i.profile_id = s.qaid AND i.id_type_id = %s AND t.enabled
-    ORDER BY CASE WHEN t.pick = 'latest' THEN i.last_seen END DESC,
-             CASE WHEN t.pick = 'earliest' THEN i.first_seen END,
-             d.priority, i.value COLLATE "C"
+    WHERE i.profile_id = coalesce(s.qaid, p.qaid) AND i.id_type_id = t{place}.id
+    ORDER BY CASE WHEN t{place}.pick = 'latest' THEN i.last_seen END DESC,
+             CASE WHEN t{place}.pick = 'earliest' THEN i.first_seen END,
+             (SELECT d.priority FROM identity_datasource d WHERE d.id = i.data_source_id),
+             i.value COLLATE "C"
     LIMIT 1
 ) id{place} ON true"""
 
@@ -51,15 +53,18 @@ def people_sql(id_count: int, tag_count: int) -> str:
     Its parameters: the tag codes, the QAIDs as one array, the ID types.
     """
     ids = "".join(f", id{place}.value" for place in range(id_count))
-    tags = ", ".join(["s.tags -> %s"] * tag_count)
+    tags = ", ".join(["coalesce(s.tags, p.tags) -> %s"] * tag_count)
+    types = "".join(_ID_TYPE.format(place=place) for place in range(id_count))
     values = "".join(_ONE_VALUE.format(place=place) for place in range(id_count))
     return (
-        f"SELECT asked.qaid, coalesce(s.qaid, asked.qaid),"
-        f" s.qaid IS NULL OR s.erased_at IS NOT NULL, jsonb_build_array({tags})::text{ids}"
+        f"SELECT asked.qaid, coalesce(s.qaid, p.qaid, asked.qaid),"
+        " p.qaid IS NULL OR CASE WHEN s.qaid IS NULL THEN p.erased_at ELSE s.erased_at END"
+        " IS NOT NULL,"
+        f" jsonb_build_array({tags})::text{ids}"
         " FROM unnest(%s::bigint[]) WITH ORDINALITY AS asked (qaid, place)"
         " LEFT JOIN identity_profile p ON p.qaid = asked.qaid"
-        " LEFT JOIN identity_profile s ON s.qaid = coalesce(p.merged_into_id, p.qaid)"
-        f"{values} ORDER BY asked.place"
+        " LEFT JOIN identity_profile s ON s.qaid = p.merged_into_id"
+        f"{types}{values} ORDER BY asked.place"
     )
 
 
@@ -83,10 +88,18 @@ def read_people(
     qaids: Sequence[int],
     id_type_ids: Sequence[int],
     tag_codes: Sequence[str],
+    is_repeated: bool = False,
 ) -> list[Person]:
-    """Read identity and tags of a chunk of people in one statement, in the order of ``qaids``."""
+    """Read identity and tags of a chunk of people in one statement, in the order of ``qaids``.
+
+    ``is_repeated``: this connection reads chunk after chunk, so that its plan is worth keeping.
+    """
     sql = people_sql(len(id_type_ids), len(tag_codes))
-    cursor.execute(sql, [*tag_codes, list(qaids), *id_type_ids])
+    params: list[Any] = [*tag_codes, list(qaids), *id_type_ids]
+    if is_repeated:
+        planned.execute(cursor, "read_people", sql, params)
+    else:
+        cursor.execute(sql, params)
     no_tags = not tag_codes
     return [
         Person(qaid, profile, tuple(ids), () if no_tags else tuple(json.loads(tags)), erased)

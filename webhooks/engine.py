@@ -504,7 +504,9 @@ class Sender:
         if not self._pending:
             return False
         return (
-            self._pending_people >= self.options.flush_people or time.monotonic() >= self._flush_at
+            len(self._pending) >= self.options.flush_answers
+            or self._pending_people >= self.options.flush_people
+            or time.monotonic() >= self._flush_at
         )
 
     def _flush(self) -> None:

@@ -26,7 +26,9 @@ class Options:
     claims: int = 48
     # Requests open at a time, over all webhooks.
     slots: int = 512
-    flush_people: int = 100
+    # What came in is settled at so many answers or people, or when so long has passed.
+    flush_answers: int = 100
+    flush_people: int = 500
     flush_seconds: float = 0.2
     # What a pause or a cancellation waits at most before it is seen.
     flags_seconds: float = 0.25

@@ -178,6 +178,7 @@ class Preparer:
             qaids=[self._chunk.qaids[place] for place in self.positions],
             id_type_ids=self._plan.id_type_ids,
             tag_codes=self._plan.parameters.tag_codes,
+            is_repeated=True,
         )
 
     def _survivors(self, people: Sequence[Person]) -> dict[int, tuple[int, bool]]:

@@ -16,6 +16,7 @@ from webhooks.choices import DeliveryState, StateByte
 from webhooks.leases import Lease
 from webhooks.plans import CompiledPlan
 from webhooks.work import Ending, Envelope, Tried, Waiting
+from workspaces import planned
 
 STATE_NAMES: Final[dict[int, str]] = {
     StateByte.QUEUED: DeliveryState.QUEUED.value,
@@ -54,7 +55,7 @@ _INSERT_DELIVERIES: Final = """
 INSERT INTO webhooks_delivery (day, workspace_id, webhook_id, plan_id, chunk_id, {names},
     updated_at)
 SELECT %s, %s, %s, %s, %s, {values}, clock_timestamp()
-FROM unnest({arrays}) AS u ({columns})
+FROM (SELECT {arrays}) AS u
 ON CONFLICT (day, id) DO NOTHING
 RETURNING position
 """
@@ -176,7 +177,6 @@ def insert_deliveries(
         [each.at for each in of],
     ]
     arrays: list[str] = []
-    varying: list[str] = []
     values: list[str] = []
     constants: list[Any] = []
     varied: list[str] = []
@@ -187,17 +187,16 @@ def insert_deliveries(
             constants.append(column[0])
             continue
         values.append(written.format(f"u.{name}"))
-        varying.append(name)
-        arrays.append(f"%s::{kind}[]")
+        # In the list of columns they are read in step; in FROM each is stored away first.
+        arrays.append(f"unnest(%s::{kind}[]) AS {name}")
         varied.append((texts if kind == "text" else numbers)(column))
     statement = _INSERT_DELIVERIES.format(
         names=", ".join(name for name, _kind in _COLUMNS),
         values=", ".join(values),
         arrays=", ".join(arrays),
-        columns=", ".join(varying),
     )
     where: list[Any] = [day, plan.workspace_id, plan.webhook_id, plan.id, chunk_id]
-    cursor.execute(statement, [*where, *constants, *varied])
+    planned.execute(cursor, "insert_deliveries", statement, [*where, *constants, *varied])
     return {position for (position,) in cursor.fetchall()}
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.db.backends.utils import CursorWrapper
 
 from webhooks.choices import StateByte
+from workspaces import planned
 
 _FLAG: Final = int(StateByte.ADVANCED)
 _BITS: Final = 0x7F
@@ -106,12 +107,12 @@ class ChunkStates:
             json.dumps(self._tallies),
             self.id,
         ]
-        cursor.execute(_STORE, values)
+        planned.execute(cursor, "store_chunk", _STORE, values)
 
 
 def lock(cursor: CursorWrapper, chunk_ids: Sequence[int]) -> dict[int, ChunkStates]:
     """Lock chunk rows, in the order of their ids so that two of these cannot block each other."""
-    cursor.execute(_LOCK, [list(chunk_ids)])
+    planned.execute(cursor, "lock_chunks", _LOCK, [list(chunk_ids)])
     return {row[0]: ChunkStates(row) for row in cursor.fetchall()}
 
 

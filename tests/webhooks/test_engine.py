@@ -234,11 +234,26 @@ def test_a_chunk_is_read_and_written_in_the_same_statements_for_few_and_many(
         assert settled == people
         return [query["sql"] for query in asked]
 
+    statements(20)  # What this connection has not planned before is planned once.
     few, many = statements(20), statements(100)
 
     assert len(few) == len(many)
-    assert sum("INSERT INTO webhooks_delivery" in sql for sql in many) == 1
-    assert sum("identity_identifier" in sql for sql in many) == 1
+    assert sum(sql.startswith("EXECUTE insert_deliveries") for sql in many) == 1
+    assert sum(sql.startswith("EXECUTE read_people") for sql in many) == 1
+
+
+@pytest.mark.parametrize(("batch_size", "people", "flushes"), [(1, 200, 2), (50, 1000, 2)])
+def test_a_flush_takes_a_hundred_answers_or_five_hundred_people(
+    receiver: Receiver, batch_size: int, people: int, flushes: int
+) -> None:
+    scene = make_scene(receiver.url("/in"), people=people)
+    scene.change(batch_size=batch_size, concurrency=1)
+    scene.submit(size=people)
+    with CaptureQueriesContext(connection) as asked:
+        assert scene.drain(flush_seconds=60.0) == people
+
+    written = [each["sql"] for each in asked if "EXECUTE insert_deliveries" in each["sql"]]
+    assert len(written) == flushes
 
 
 # --- Planning -------------------------------------------------------------------------------------

@@ -487,7 +487,7 @@ def test_an_intent_whose_writing_took_longer_than_the_lease_is_not_opened(
 
     def stall(execute: Any, statement: str, *rest: Any) -> Any:
         found = execute(statement, *rest)
-        if "INSERT INTO webhooks_delivery" in statement:
+        if statement.startswith("EXECUTE insert_deliveries"):
             held.lease.until = time.monotonic()
         return found
 
