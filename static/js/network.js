@@ -55,7 +55,8 @@ function fails(event, words, more = {}) {
   const { elt, triggeringEvent: cause } = event.detail.requestConfig;
   if (elt.matches(QUIET)) return;
   if (elt.matches("[hx-trigger^=load]") && !cause && !more.link) {
-    replace(elt, again(event.detail));
+    const { target } = event.detail;
+    replace(elt.contains(target) ? target : elt, again(event.detail));
     return;
   }
   for (const old of document.querySelectorAll("#toasts .toast-error")) old.remove();

@@ -305,6 +305,23 @@ def test_a_panel_is_filled_while_its_people_are_counted(
     expect(text).to_have_value("Typed meanwhile")
 
 
+def test_a_count_that_failed_is_asked_for_again_in_its_place(page: Page) -> None:
+    held = hold(page, "**/people/")
+    page.locator(".canvas-graph .node-main").first.click()
+    counted = page.locator("aside.panel .recount")
+    expect(counted).to_contain_text("Counting…")
+    held.pop().abort()
+
+    expect(counted).to_contain_text("This part could not be read. The rest of the page works.")
+    expect(page.locator(".toast-error")).to_have_count(0)
+    counted.get_by_role("button", name="Try again").click()
+    expect(counted.locator(".is-counting")).to_be_visible()
+    held.pop().continue_()
+
+    expect(counted).to_contain_text("3 people now")
+    expect(counted.get_by_role("button", name="Try again")).to_have_count(0)
+
+
 def test_a_long_count_says_so_after_three_seconds(page: Page) -> None:
     hold(page, "**/publish/?count")
     page.get_by_role("button", name="Publish").click()
