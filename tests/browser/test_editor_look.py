@@ -238,6 +238,10 @@ def test_a_slow_panel_or_dialog_shows_its_outline(page: Page) -> None:
     expect(panel.get_by_role("heading", name="Loading")).to_be_visible()
     expect(skeleton).to_have_count(1)
     assert box(panel)[2] == PANEL
+    slow = panel.get_by_text("Still loading.")
+    for milliseconds, note in [(2_990, 0), (3_010, 1)]:
+        page.evaluate(AT, milliseconds)
+        expect(slow.locator("visible=true")).to_have_count(note)
     held.pop().continue_()
     expect(panel.get_by_role("heading", name="Webhook", exact=True)).to_be_focused()
     expect(skeleton).to_have_count(0)
