@@ -224,6 +224,13 @@ def hold(page: Page, address: str) -> list[Route]:
     return held
 
 
+def arrived(page: Page, held: list[Route]) -> Route:
+    """Wait until a request is held, and hand it over."""
+    while not held:
+        page.wait_for_timeout(10)
+    return held.pop()
+
+
 def test_a_slow_panel_or_dialog_shows_its_outline(page: Page) -> None:
     panel = page.locator("aside.panel")
     skeleton = page.locator(".skeleton:visible")
@@ -299,6 +306,7 @@ def test_a_panel_is_filled_while_its_people_are_counted(
     ways.get_by_label("Email").check()
     expect(ways.locator(".is-counting")).to_be_visible()
 
+    arrived(page, held).continue_()
     for route in held:
         route.continue_()
 
@@ -314,13 +322,13 @@ def test_a_count_that_failed_is_asked_for_again_in_its_place(page: Page) -> None
     page.locator(".canvas-graph .node-main").first.click()
     counted = page.locator("aside.panel .recount")
     expect(counted).to_contain_text("Counting…")
-    held.pop().abort()
+    arrived(page, held).abort()
 
     expect(counted).to_contain_text("This part could not be read. The rest of the page works.")
     expect(page.locator(".toast-error")).to_have_count(0)
     counted.get_by_role("button", name="Try again").click()
     expect(counted.locator(".is-counting")).to_be_visible()
-    held.pop().continue_()
+    arrived(page, held).continue_()
 
     expect(counted).to_contain_text("3 people now")
     expect(counted.get_by_role("button", name="Try again")).to_have_count(0)
