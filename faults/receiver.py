@@ -105,7 +105,8 @@ class FaultReceiver(Receiver):
         return Reply(body=_BOMB, headers={"content-encoding": "gzip"})
 
     def say_big(self, entry: Entry, megabytes: str) -> Reply:
-        return Reply(body=b"y" * (int(megabytes) * 1_000_000), close=True)
+        length = {"content-length": f"{megabytes}000000"}
+        return Reply(body=b"y" * 50_000, headers=length, endless=True)
 
     def say_endless(self, entry: Entry) -> Reply:
         return Reply(body=b"z" * 50_000, endless=True)
@@ -127,6 +128,28 @@ class FaultReceiver(Receiver):
         key = entry.path + "".join(entry.delivery_ids)
         self._seen[key] += 1
         return Reply(int(status)) if self._seen[key] <= int(times) else Reply()
+
+    def say_some(self, entry: Entry, digit: str, times: str, status: str = "503") -> Reply:
+        """Fail the first tries of whoever has an ID that ends with this digit."""
+        ends = [str(each["id"])[-1] for each in entry.recipients]
+        return self.say_first(entry, times, status) if digit in ends else Reply()
+
+    def say_headers(self, entry: Entry, number: str) -> Reply:
+        return Reply(headers={f"x-{place}": "y" * 20 for place in range(int(number))})
+
+    def say_long_header(self, entry: Entry, size: str) -> Reply:
+        return Reply(headers={"x-long": "y" * int(size)})
+
+    def say_nested(self, entry: Entry, times: str) -> Reply:
+        body = _BOMB
+        for _ in range(int(times) - 1):
+            body = gzip.compress(body)
+        return Reply(body=body, headers={"content-encoding": ", ".join(["gzip"] * int(times))})
+
+    def say_interim(self, entry: Entry) -> Reply:
+        """Begin to answer, for ever."""
+        line = b"HTTP/1.1 102 Processing\r\n\r\n"
+        return Reply(raw=line, body=line * 200, endless=True)
 
     def say_ratelimit(self, entry: Entry, limit: str) -> Reply:
         second, number = self._second

@@ -12,10 +12,13 @@ import redis
 from django.utils import timezone
 
 from faults.matrix import Figures, row
-from faults.processes import check
+from faults.processes import check, free_port
 from faults.rabbit import Rabbit
 from faults.rig import NO_BREAKER, Rig, totals
 from faults.rows.crashes import is_over
+from faults.rows.semantics import publishing
+from faults.visitors import Visitor
+from journeys.models import Run
 from qa_webhook.servers import Valkey
 from tests.journeys.test_runner import publish
 from tests.webhooks.processes import OPTIONS
@@ -90,21 +93,35 @@ def emptied(rig: Rig) -> Figures:
 @row("A9", "the broker hangs and does not refuse")
 def hung(rig: Rig) -> Figures:
     broker = rig.valkey
-    scene = rig.scene("slow/0.02", people=3_000, concurrency=16)
+    scene = rig.crowd("slow/0.02", people=3_000, concurrency=16)
+    port = free_port()
+    rig.web(port)
+    rig.planner()
     rig.sender()
+    marketer = Visitor(rig, user=scene.member, port=port)
+    usual, click = (publishing(marketer, scene.journey(), people=3_000) for _ in range(2))
+    took = timed(usual)
     with ask(broker) as client:
         pid = int(client.info()["process_id"])
     os.kill(pid, signal.SIGSTOP)
     try:
-        started = time.monotonic()
-        scene.submit(size=500)
-        click = time.monotonic() - started
+        hung = timed(click)
         rig.wait_for_requests(1_000)
     finally:
         os.kill(pid, signal.SIGCONT)
-    check(click < 5, f"a hint costs a moment, not {click:.1f} s")
-    rig.wait_until_done(scene)
-    return {"people": 3_000, "submitted in s": round(click, 2)}
+    # A busy machine makes both slow; the broker's part is its time limit of a second.
+    check(hung < took + 2, f"a hint costs a second at most: {hung:.1f} s, else {took:.1f} s")
+    rig.wait(lambda: all(map(is_over, Run.objects.all())), "both runs end")
+    check(totals() == {"delivered": 6_000}, f"everybody is delivered: {totals()}")
+    return {"people": 6_000, "click in s": round(hung, 2), "usually": round(took, 2)}
+
+
+def timed(press: Callable[[], int]) -> float:
+    """Press publish; return how long the answer took."""
+    started = time.monotonic()
+    answered = press()
+    check(answered in (200, 204, 302), f"it is published: {answered}")
+    return time.monotonic() - started
 
 
 @row("A10", "every connection to the broker is cut")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -159,8 +160,7 @@ def crash(server: Any) -> None:
     """End the server and every process of it at once, as a power cut would."""
     connection.close()
     parent = int((server.data / "postmaster.pid").read_text().split()[0])
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-    pids = [parent, *map(int, children.split())]
+    pids = [parent, *children_of(parent)]
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -256,20 +256,22 @@ def answer(port: int, path: str) -> int:
         return error.code
 
 
-@row("A14", "two planners, then none, then two again")
+@row("A14", "two planners and two schedulers, then none, then two of each again")
 def two_planners(rig: Rig) -> Figures:
     scene = rig.crowd("slow/0.02", people=2_000, concurrency=64)
     run = publish(scene, scene.journey(steps=[scene.config()] * 2), timezone.now())
-    planners = [rig.planner(), rig.planner()]
+    planning = [rig.planner(), rig.planner(), rig.celery(), rig.celery()]
     rig.sender()
     rig.wait_for_requests(300)
-    for planner in planners:
-        planner.kill()
+    for each in planning:
+        each.kill()
     second = publish(scene, scene.journey(), timezone.now())
+    # Its time comes, and goes by, while nobody plans.
+    Run.objects.filter(pk=second.pk).update(starts_at=timezone.now() + timedelta(seconds=2))
     time.sleep(6)
     check(Run.objects.get(pk=second.pk).people in (None, 0), "nobody is planned without them")
-    for _ in planners:
-        rig.planner()
+    for start in (rig.planner, rig.celery, rig.planner, rig.celery):
+        start()
     rig.wait(lambda: is_over(run) and is_over(second), "both runs end")
     for plan in [*plans_of(run), *plans_of(second)]:
         people = [qaid for chunk in Chunk.objects.filter(plan=plan) for qaid in chunk.qaids]
@@ -278,7 +280,7 @@ def two_planners(rig: Rig) -> Figures:
     return {"people": 2_000, "steps": 3}
 
 
-@row("A15", "poison: values too long, and a message that senders die with", guard="poison")
+@row("A15", "poison: values too long, a message senders die with, a child killed", guard="poison")
 def poison(rig: Rig) -> Figures:
     scene = rig.scene("slow/0.2", people=40, submit=40, concurrency=40)
     for qaid, size in zip(scene.qaids, (1_200_000, 5_000_000), strict=False):
@@ -292,7 +294,27 @@ def poison(rig: Rig) -> Figures:
     check(reasons.get("poison") == 1, f"the one who was open at the third death is dead: {reasons}")
     check(sum(reasons.values()) == 3, f"and the two too long ones: {reasons}")
     check(scene.counts().delivered == 37, "the neighbours are delivered")
-    return {"people": 40, **{f"dead {reason}": number for reason, number in reasons.items()}}
+    killed_child(rig)
+    return {"people": 240, **{f"dead {reason}": number for reason, number in reasons.items()}}
+
+
+def killed_child(rig: Rig) -> None:
+    """Kill one of a sender's processes as the system does when memory runs out."""
+    scene = rig.scene("slow/0.2", people=200, submit=20, concurrency=16)
+    parent = rig.sender("--processes", "2")
+    rig.wait(lambda: len(children_of(parent.pid)) == 2, "both processes run")
+    rig.wait_for_requests(30)
+    before = children_of(parent.pid)
+    os.kill(before[0], signal.SIGKILL)
+    rig.allowed.doubled += 16 + FLUSH_PEOPLE
+    rig.wait(lambda: len(set(children_of(parent.pid)) - {before[0]}) == 2, "another one takes over")
+    rig.wait_until_done(scene)
+    check(parent.is_alive, "who watches over them lives")
+    check(scene.counts().delivered == 200, f"everybody is delivered: {totals()}")
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def clock(directory: Path, *, seconds: int) -> dict[str, str]:

@@ -61,7 +61,7 @@ def noisy_neighbour(rig: Rig) -> Figures:
     rig.sender()
 
     def p95() -> float:
-        scene = rig.scene("ok", people=300)
+        scene = rig.scene("ok", people=1_000)
         started = time.time()
         scene.submit(size=100)
         rig.wait_until_done(scene)
@@ -71,10 +71,11 @@ def noisy_neighbour(rig: Rig) -> Figures:
 
     p95()
     alone = p95()
-    rig.scene("hang", people=3_000, submit=500, concurrency=64)
+    rig.scene("hang", people=50_000, submit=500, concurrency=64)
     rig.wait_for_requests(64)
     beside = p95()
-    check(beside <= 2 * alone + 2, f"{beside:.2f} s beside it, {alone:.2f} s alone")
+    # A second more is what a busy machine may take; it is not the neighbour's.
+    check(beside <= 2 * alone + 1, f"{beside:.2f} s beside it, {alone:.2f} s alone")
     hang_up(rig)
     return {"p95 alone in s": round(alone, 2), "beside in s": round(beside, 2)}
 
@@ -90,7 +91,7 @@ def hang_up(rig: Rig) -> None:
 
 @row("C3", "a rate of 50 a second over four senders", guard="rate")
 def rate(rig: Rig) -> Figures:
-    scene = rig.scene("ok", people=500, submit=100, rate_per_second=50)
+    scene = rig.scene("ok", people=1_500, submit=100, rate_per_second=50)
     for _ in range(4):
         rig.sender()
     rig.wait_until_done(scene)
@@ -99,7 +100,7 @@ def rate(rig: Rig) -> Figures:
     mean = (len(times) - 1) / (times[-1] - times[0])
     check(most <= 62, f"no second carries much more than 50; one has {most}")
     check(mean <= 52, f"nor all of them: {mean:.1f}")
-    check(mean >= 35, f"and it is used: {mean:.1f}")
+    check(mean >= 45, f"and it is used: {mean:.1f}")
     return {"most in a second": most, "mean": round(mean, 1)}
 
 

@@ -390,6 +390,19 @@ def test_a_bad_certificate_ends_it_before_anything_is_sent(
         assert receiver.entries("/x") == []
 
 
+def test_certificates_of_the_environment_are_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, own = certificate(tmp_path)
+    for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(own))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+
+    with Receiver(tls=context) as receiver:
+        assert send(receiver).outcome is Outcome.CERTIFICATE
+        assert receiver.entries("/x") == []
+
+
 def test_a_port_that_speaks_no_tls_is_a_broken_handshake() -> None:
     with Receiver() as receiver:
         url = f"https://127.0.0.1:{receiver.port}/x"
