@@ -94,10 +94,14 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / _TICKS
 
 
-def pss_mb(pid: int) -> float:
-    """Return a process's share of memory: what it shares is divided among those who share it."""
+def pss_mb(pid: int, *, kind: str = "Pss") -> float:
+    """Return a process's share of memory: what it shares is divided among those who share it.
+
+    Args:
+        kind: ``Pss_Anon`` leaves files and PostgreSQL's common buffers out.
+    """
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{kind}:"):
             return int(line.split()[1]) / 1024
     return 0.0
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any, Final
 
+from django.db import connection
 from django.utils import timezone
 
 from benchmarks import scenario
 from benchmarks.pipeline import SENDERS, WARM_UP_PEOPLE, send
-from benchmarks.processes import Manage, Receiver, children, pss_mb
+from benchmarks.processes import Manage, Receiver, backends, children, pss_mb
 from benchmarks.scenario import Scenario
 from qa_webhook import scratch
 from webhooks.models import Webhook
@@ -36,16 +37,18 @@ def scale(*, people: int, say: Callable[[str], None]) -> dict[str, Any]:
     ):
         few = median(_rate(setting, FEW) for _time in range(TIMES))
         say(f"10,000 people: {few:,.0f} a second. Now {people:,} …")
-        with _Memory(children(senders.pid)) as memory:
+        servers = backends(connection.settings_dict["NAME"])
+        with _Memory(children(senders.pid)) as memory, _Memory(servers, kind="Pss_Anon") as server:
             many = _rate(setting, people)
     ratio = round(many / few, 2)
-    growth = memory.growth
+    growth = max(memory.growth, server.growth)
     return {
         "people": people,
         "people_per_second": round(many, 1),
         "people_per_second_at_10000": round(few, 1),
         "ratio_scale": ratio,
         "memory_mb": memory.highest,
+        "postgresql_memory_mb": server.highest,
         "memory_growth": growth,
         "meets_goal": ratio >= SCALE_GOAL
         and growth <= GROWTH_GOAL
@@ -136,8 +139,8 @@ def _change(setting: Scenario, **fields: Any) -> None:
 class _Memory:
     """Looks at the memory of processes while something runs."""
 
-    def __init__(self, pids: list[int]) -> None:
-        self._pids = pids
+    def __init__(self, pids: list[int], *, kind: str = "Pss") -> None:
+        self._pids, self._kind = pids, kind
         self._seen: list[list[float]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -152,7 +155,7 @@ class _Memory:
 
     def _look(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
-            self._seen.append([pss_mb(pid) for pid in self._pids])
+            self._seen.append([pss_mb(pid, kind=self._kind) for pid in self._pids])
 
     @property
     def highest(self) -> list[float]:
@@ -168,7 +171,7 @@ class _Memory:
             median(last) / median(first) - 1
             for first, last in zip(zip(*early, strict=True), zip(*late, strict=True), strict=True)
         ]
-        return float(round(max(shares), 3))
+        return float(round(max(shares, default=0.0), 3))
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from benchmarks import plot
+from journeys.management.commands import bench
 from qa_webhook import local
 
 
@@ -38,3 +40,10 @@ def test_the_pipeline_is_measured_beside_the_obvious_design_and_wrk_in_one_run(
     assert (figures["ratio_wrk"] is None) is (shutil.which("wrk") is None)
     rates = [figures["people_per_second"], figures["naive"]["people_per_second"]]
     assert figures["ratio_naive"] == pytest.approx(rates[0] / rates[1], abs=0.01)
+
+
+def test_every_benchmark_knows_how_many_people_it_is_about() -> None:
+    goals = {goal.path[0] for goal in plot.GOALS}
+
+    assert goals | {"pages"} == set(bench.PEOPLE)
+    assert bench.PEOPLE["scale"] == 1_000_000
