@@ -25,6 +25,7 @@ from journeys.layout import END_KEY, Canvas, Node, Number, lay_out
 from journeys.models import Journey, Run
 from journeys.views import access, progress
 from journeys.views.access import get_journey, may
+from journeys.views.lists import UNDER_WAY
 from workspaces import parts
 from workspaces.points import Point
 from workspaces.sentences import joined
@@ -43,6 +44,7 @@ def editor(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "may_find": may(request, Point.VIEW_DELIVERIES),
         "others": presence.beat(journey=journey, user=request.user, now=timezone.now()),
         "refusal": access.refusal(request),
+        "may_archive": not journey.is_archived and journey.state not in UNDER_WAY,
     }
     return render(request, "journeys/editor.html", shown)
 

@@ -16,7 +16,7 @@ from django.utils import formats, timezone
 
 from identity.models import Identifier, Profile
 from journeys import previews, publishing, runner
-from journeys.choices import RunState
+from journeys.choices import JourneyState, RunState
 from journeys.components.event import Condition
 from journeys.components.webhook import WebhookConfig
 from journeys.forms.webhook import field_name
@@ -1117,6 +1117,27 @@ def test_the_header_tells_the_day_of_the_save_too(scene: Scene) -> None:
     assert re.search(
         rf'title="{day}( 2026)?, {time} \({scene.workspace.time_zone}\)" id="saved"', shown
     )
+
+
+def test_a_journey_is_copied_and_archived_from_its_drawing_too(scene: Scene) -> None:
+    journey = scene.journey()
+    copies, archives = (f'hx-post="{url(journey, name)}"' for name in ("duplicate", "archive"))
+    reader = client_of(make_member(scene.workspace, points=[Point.VIEW_DELIVERIES]))
+    client, address = client_of(scene.member), url(journey, "editor")
+
+    at_rest, looked = client.get(address).content.decode(), reader.get(address).content.decode()
+    Journey.objects.update(state=JourneyState.PAUSED)
+    under_way = client.get(address).content.decode()
+    Journey.objects.update(state=JourneyState.DRAFT, is_archived=True)
+    archived = client.get(address).content.decode()
+
+    assert copies in at_rest
+    assert archives in at_rest
+    assert copies in under_way
+    assert archives not in under_way
+    assert archives not in archived
+    assert copies not in looked
+    assert archives not in looked
 
 
 def test_whoever_may_only_look_is_told_which_permission_is_missing_and_whom_to_ask(
