@@ -28,7 +28,7 @@ from webhooks.models import Redelivery
 from workspaces import audit
 from workspaces.points import Point
 from workspaces.sentences import joined
-from workspaces.typed import line
+from workspaces.typed import line, whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
 # A spreadsheet takes a cell that begins like this for a formula.
@@ -127,6 +127,10 @@ def send_again(request: WorkspaceRequest) -> HttpResponse:
         return _ask(request, chosen, ticked, count, query=query)
     if not count:
         return refused(_("There is nothing to send again."), status=422)
+    confirmed = whole(request.POST.get("confirmed"))
+    if confirmed is not None and count > confirmed:
+        query = "" if ticked else filters.query_of(wanted)
+        return _ask(request, chosen, ticked, count, query=query, has_grown=True)
     try:
         job = redelivery.order(
             workspace=request.workspace, actor=request.user, chosen=chosen, now=timezone.now()
@@ -155,7 +159,9 @@ def _ask(
     count: int,
     *,
     query: str,
+    has_grown: bool = False,
 ) -> HttpResponse:
+    """Ask with the number of people; once more when there are more of them than were named."""
     webhooks = redelivery.webhooks_of(request.workspace, chosen)
     standings = grants.gates(request.user, webhooks, request.workspace) if webhooks else {}
     shown = {
@@ -168,8 +174,9 @@ def _ask(
             if not standings[webhook.pk].open
         ],
         "query": query,
+        "has_grown": has_grown,
     }
-    return render(request, "journeys/_send_again.html", shown)
+    return render(request, "journeys/_send_again.html", shown, status=409 if has_grown else 200)
 
 
 # --- Export ---------------------------------------------------------------------------------------

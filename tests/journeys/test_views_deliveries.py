@@ -356,6 +356,24 @@ def test_all_that_failed_go_out_again(
     assert "every 2s" not in administrator.get(url(scene, "orders")).content.decode()
 
 
+def test_more_than_were_named_are_asked_about_again(
+    administrator: Client, scene: Scene, receiver: Receiver
+) -> None:
+    run = refuse(scene, receiver)
+    where = f"{url(scene, 'send_again')}?run={run.pk}&state=dead"
+    failed = len(rows(administrator, scene, run=run.pk, state="dead"))
+    asked = administrator.get(where).content.decode()
+
+    grown = administrator.post(where, {"confirmed": failed - 1})
+    assert grown.status_code == 409
+    assert "Meanwhile there are more than you were asked about." in grown.content.decode()
+    assert f"Send {failed} deliveries again?" in grown.content.decode()
+    assert not Redelivery.objects.exists()
+    assert f'name="confirmed" value="{failed}"' in asked
+    assert administrator.post(where, {"confirmed": failed}).status_code == 204
+    assert Redelivery.objects.get().total == failed
+
+
 def test_many_that_go_out_again_are_told_with_separators(
     administrator: Client, scene: Scene, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
