@@ -215,12 +215,17 @@ class Preparer:
         except HeaderError as error:
             return [Ending(each, StateByte.DEAD, error.reason) for each in recipients]
         make, plan, held, chunk = self._plan.body.message, self._plan, self._held, self._chunk
-        for batch in batched(recipients, size):
+        batches = batched(recipients, size)
+        for place, batch in enumerate(batches, 1):
             message_id = ids.one([each.delivery_id for each in batch])
             try:
                 body = make(message_id, [each.part for each in batch])
             except RenderingError as error:
-                failed += [Ending(each, StateByte.DEAD, error.reason) for each in batch]
+                if len(batch) > 1:
+                    # Too long together; who is too long alone ends alone.
+                    batches[place:place] = batched(batch, -(-len(batch) // 2))
+                else:
+                    failed += [Ending(each, StateByte.DEAD, error.reason) for each in batch]
                 continue
             held.ready.append(
                 Envelope(message_id, body, batch, held, plan, chunk.id, chunk.day, self._tries)

@@ -492,6 +492,18 @@ def test_one_bad_value_does_not_kill_its_batch(receiver: Receiver) -> None:
     check_invariants(scene)
 
 
+def test_a_batch_that_is_too_long_together_goes_out_in_parts(receiver: Receiver) -> None:
+    """Nine megabytes, where eight may be sent: nobody is too long alone."""
+    scene = make_scene(receiver.url("/in"), people=100, batch_size=100, timeout_seconds=2)
+    Profile.objects.filter(pk__in=scene.qaids).update(tags={"nickname": "x" * 90_000})
+    scene.submit()
+    scene.drain()
+
+    assert scene.counts().delivered == 100, scene.counts()
+    assert [len(each.recipients) for each in receiver.entries("/in")] == [50, 50]
+    check_invariants(scene)
+
+
 def test_being_split_uses_no_step_of_the_retry_schedule(receiver: Receiver) -> None:
     """A part of a part that meets a 503 has its whole schedule before it, here one step."""
     scene = make_scene(receiver.url("/in"), people=8, batch_size=8, concurrency=1)
