@@ -5,20 +5,24 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from webhooks import grants, ids, plans, preparing, rebuilding, rows, states, tasks
 from webhooks.choices import AttemptKind, DeliveryState, PlanState, StateByte
 from webhooks.models import Plan, Redelivery, Webhook
+from webhooks.rendering import SizeError
 from webhooks.work import Recipient, Waiting
 from workspaces import audit, permissions
 from workspaces.permissions import Point
 
 if TYPE_CHECKING:
     from workspaces.models import User, Workspace
+
+log = structlog.get_logger(__name__)
 
 # What a person may send again; ``uncertain`` only when they have looked at the other side.
 STATES: Final = (DeliveryState.DEAD, DeliveryState.EXPIRED, DeliveryState.UNCERTAIN)
@@ -133,10 +137,11 @@ def order(
 
 
 def work(*, now: datetime | None = None, limit: int = PEOPLE_AT_ONCE) -> int:
-    """Queue the next deliveries of the oldest open job; return how many people.
+    """Queue the next deliveries of the open job that has had least; return how many people.
 
     Called by every sender each second; a job is in one hand at a time, and where it stands
-    is kept in the same transaction.
+    is kept in the same transaction. One that cannot be worked ends with the reason: senders
+    live on, and the other jobs with them.
     """
     moment = now or timezone.now()
     with transaction.atomic():
@@ -144,7 +149,7 @@ def work(*, now: datetime | None = None, limit: int = PEOPLE_AT_ONCE) -> int:
             Redelivery.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(finished_at__isnull=True)
             .select_related("workspace", "ordered_by")
-            .order_by("pk")
+            .order_by("done", "pk")
             .first()
         )
         if job is None:
@@ -153,15 +158,27 @@ def work(*, now: datetime | None = None, limit: int = PEOPLE_AT_ONCE) -> int:
             try:
                 _require(job.ordered_by, job.workspace, webhooks_of(job.workspace, job.selection))
             except PermissionDenied as error:
-                job.failure, job.finished_at = str(error)[:200], moment
-                job.save(update_fields=["failure", "finished_at"])
-                return 0
-        people, found, checkpoint = _queue_next(job, limit, moment)
+                return _fail(job, str(error), moment)
+        try:
+            with transaction.atomic():
+                people, found, checkpoint = _queue_next(job, limit, moment)
+        except DatabaseError:
+            raise
+        except Exception:
+            log.exception("redelivery_failed", job=job.pk)
+            reason = _("The next of them could not be made ready. The operator's log says why.")
+            return _fail(job, reason, moment)
         job.done += people
         job.checkpoint = checkpoint or job.checkpoint
         job.finished_at = None if found == limit else moment
         job.save(update_fields=["done", "checkpoint", "finished_at"])
     return people
+
+
+def _fail(job: Redelivery, reason: str, now: datetime) -> int:
+    job.failure, job.finished_at = reason[:200], now
+    job.save(update_fields=["failure", "finished_at"])
+    return 0
 
 
 def _require(actor: "User", workspace: "Workspace", found: Sequence[Webhook]) -> None:
@@ -240,8 +257,9 @@ def _queue(
         rows.store_messages(
             cursor,
             [
-                (compiled, chunk_id, day, _message(compiled, batch, tries, plan, now))
+                (compiled, chunk_id, day, message)
                 for tries, batch in _batches(recipients, taken, size)
+                for message in _messages(compiled, batch, tries, plan, now)
             ],
         )
     if job.ordered_by_id is not None:
@@ -262,6 +280,23 @@ def _batches(
         for tries, found in by_tries.items()
         for batch in preparing.batched(found, size)
     ]
+
+
+def _messages(
+    compiled: plans.CompiledPlan, batch: list[Recipient], tries: int, plan: Plan, now: datetime
+) -> list[Waiting]:
+    """Make a message of a batch, or several where it would be longer than one may be."""
+    try:
+        return [_message(compiled, batch, tries, plan, now)]
+    except SizeError:
+        if len(batch) == 1:
+            raise
+        middle = len(batch) // 2
+        return [
+            message
+            for half in (batch[:middle], batch[middle:])
+            for message in _messages(compiled, half, tries, plan, now)
+        ]
 
 
 def _message(

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.management import call_command
 from django.utils import timezone
 
+from identity.models import Profile
 from tests.webhooks.factories import make_member
 from tests.webhooks.scene import Scene, make_scene
 from tests.webhooks.test_engine import check_invariants
@@ -202,3 +203,47 @@ def test_the_command_lists_shows_and_sends_again(failed: Scene, receiver: Receiv
     assert done.getvalue().startswith("5 deliveries are being sent again")
     failed.drain()
     assert progress.counts([failed.plan.pk])[failed.plan.pk].delivered == 5
+
+
+def test_a_long_order_does_not_keep_a_short_one_waiting(failed: Scene) -> None:
+    long = order(failed)
+    assert redelivery.work(limit=2) == 2
+    short = order(failed, qaids=failed.qaids[4:])
+
+    assert redelivery.work(limit=2) == 1
+    short.refresh_from_db()
+    long.refresh_from_db()
+    assert (short.done, long.done) == (1, 2)
+
+
+def test_an_order_that_cannot_be_worked_ends_and_senders_live_on(failed: Scene) -> None:
+    broken = order(failed)
+    Plan.objects.filter(pk=failed.plan.pk).update(definition={})
+    assert redelivery.work() == 0
+
+    broken.refresh_from_db()
+    assert broken.finished_at is not None
+    assert broken.failure.endswith(".")
+    assert failed.counts().dead == 5
+    assert redelivery.work() == 0
+    check_invariants(failed)
+
+
+def test_people_are_sent_again_in_messages_that_are_not_too_long(receiver: Receiver) -> None:
+    """Nine megabytes, once the webhook takes a hundred people a message."""
+    scene = make_scene(receiver.url("/in"), people=100, batch_size=10)
+    Profile.objects.filter(pk__in=scene.qaids).update(tags={"nickname": "x" * 90_000})
+    receiver.behave("/in", Behaviour(status=451))
+    scene.submit()
+    scene.drain()
+    assert scene.counts().dead == 100
+    receiver.behave("/in", Behaviour())
+    scene.change(batch_size=100)
+    tried = len(receiver.entries("/in"))
+
+    assert order(scene).total == 100
+    scene.drain()
+    assert scene.counts().delivered == 100
+    again = receiver.entries("/in")[tried:]
+    assert [len(each.recipients) for each in again] == [50, 50]
+    check_invariants(scene)
