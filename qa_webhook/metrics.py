@@ -1,7 +1,7 @@
 """Figures for Prometheus: set-based, read when they are scraped and kept for some seconds.
 
 What happens within a minute is a gauge of the last minute, the same for whichever web process is
-asked; nothing is counted in the hot path.
+asked; nothing is counted in the hot path. Only hints are counted, by the process that is asked.
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from qa_webhook import condition
+from qa_webhook import condition, hints
 from webhooks import monitoring
 from webhooks.choices import BreakerState, WebhookState
 
@@ -104,7 +104,8 @@ def text() -> bytes:
     with _Kept.lock:
         if time.monotonic() >= _Kept.until:
             registry = CollectorRegistry()
-            registry.register(_Collector())
+            for each in (_Collector(), hints.sent, hints.lost):
+                registry.register(each)
             _Kept.text = generate_latest(registry)
             _Kept.until = time.monotonic() + KEPT_SECONDS
         return _Kept.text

@@ -285,6 +285,8 @@ def test_metrics_are_there_for_whoever_knows_the_token(
     assert f'qa_webhook_dead_last_minute{{reason="rejected",{label}}} 3.0' in shown
     assert f'qa_webhook_due_to_sent_seconds{{quantile="0.5",{label}}}' in shown
     assert "qa_oldest_transaction_seconds" in shown
+    assert "qa_hints_sent_total" in shown
+    assert "qa_hints_lost_total" in shown
 
 
 def test_the_deep_health_is_of_what_moves_people(receiver: Receiver, client: Client) -> None:
