@@ -62,6 +62,21 @@ def attributes_of(purchase: Purchase) -> dict[str, Any]:
     return reported
 
 
+def live_events(now: datetime) -> list[dict[str, Any]]:
+    """Return the last days' purchases as the shop reports them to the events API."""
+    return [
+        {
+            "event_id": purchase.event_id,
+            "event_type": "purchase",
+            "ids": {CUSTOMER_ID: purchase.customer_id},
+            "occurred_at": purchase.at.isoformat(),
+            "attributes": attributes_of(purchase),
+        }
+        for purchase in cdnow.purchases(now)
+        if cdnow.is_live(purchase, now)
+    ]
+
+
 def _files(
     tenant: Tenant, now: datetime
 ) -> Iterator[tuple[str, Importer, Sequence[str], Iterator[Sequence[Any]]]]:

@@ -18,10 +18,9 @@ import requests
 from django.utils import timezone
 
 from identity.models import Event, IncomingEvent
-from journeys.demo import cdnow, drawing, latency, people, targets, tenant
+from journeys.demo import drawing, latency, people, targets, tenant
 from journeys.demo.latency import Latency
-from journeys.demo.people import Say, attributes_of
-from journeys.demo.tenant import CUSTOMER_ID
+from journeys.demo.people import Say
 from journeys.models import Run
 from journeys.runs import progress_of
 from qa_webhook import local, scratch
@@ -184,17 +183,7 @@ def _wait_until_ready(url: str, check: Callable[[], None]) -> None:
 
 def _report_events(key: str, site: str, now: datetime) -> None:
     """Report the last days' purchases as the shop would: over HTTP, with an API key."""
-    items = [
-        {
-            "event_id": purchase.event_id,
-            "event_type": "purchase",
-            "ids": {CUSTOMER_ID: purchase.customer_id},
-            "occurred_at": purchase.at.isoformat(),
-            "attributes": attributes_of(purchase),
-        }
-        for purchase in cdnow.purchases(now)
-        if cdnow.is_live(purchase, now)
-    ]
+    items = people.live_events(now)
     for start in range(0, len(items), EVENTS_A_CALL):
         answer = requests.post(
             f"{site}/api/v1/events/",

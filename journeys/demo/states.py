@@ -3,6 +3,7 @@
 from datetime import datetime, time, timedelta
 from typing import Final
 
+from identity import ingestion
 from identity.choices import AudienceKind, TagType
 from identity.importing.tags import TagImporter
 from identity.models import Audience, Tag
@@ -26,6 +27,16 @@ def make(tenant: Tenant, webhooks: dict[str, Webhook], *, now: datetime) -> None
     for name, draw in ((FINISHED, _birthdays), (SCHEDULED, _scheduled), (DRAFT, _draft)):
         if not drawing.exists(tenant, name):
             draw(tenant, webhooks, now)
+
+
+def listen(tenant: Tenant, webhooks: dict[str, Webhook], *, now: datetime) -> None:
+    """Publish the journey that listens, and report the last days' purchases to it."""
+    drawing.calls(tenant, webhooks, now=now)
+    items = people.live_events(now)
+    for start in range(0, len(items), ingestion.MAX_ITEMS):
+        ingestion.receive(
+            workspace=tenant.workspace, items=items[start : start + ingestion.MAX_ITEMS], now=now
+        )
 
 
 def _birthdays(tenant: Tenant, webhooks: dict[str, Webhook], now: datetime) -> None:

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         if not drawing.exists(made, drawing.AUDIENCE_JOURNEY):
             drawing.coupons(made, webhooks, now=now)
         if not drawing.exists(made, drawing.EVENT_JOURNEY):
-            drawing.calls(made, webhooks, now=now)
+            states.listen(made, webhooks, now=now)
         states.make(made, webhooks, now=now)
         self.stdout.write(f"Log in at {settings.SITE_URL}/ with the password “{password}”:")
         for role, user in made.logins:
