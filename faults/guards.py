@@ -173,6 +173,13 @@ def _share() -> None:
     _put(Intake, "_is_wanting", lambda *_: True)
 
 
+def _full() -> None:
+    """Plan on and on, however many wait."""
+    from webhooks import pressure
+
+    _put(pressure, "full", lambda webhook_ids: set())
+
+
 GUARDS: Final[dict[str, Callable[[], None]]] = {
     "fence": _fence,
     "renewal": _renewal,
@@ -190,6 +197,7 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "lookups": _lookups,
     "due": _due,
     "cable": _cable,
+    "full": _full,
     "share": _share,
 }
 

@@ -4,15 +4,19 @@ import time
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from django.db.models import Sum
 from django.utils import timezone
 
 from faults.matrix import Figures, row, tests
-from faults.processes import check
+from faults.processes import check, resident_mb
 from faults.rig import Rig, totals
+from faults.rows.crashes import is_over
 from faults.rows.load import hang_up
+from journeys import starting
+from tests.journeys.test_runner import publish
 from tests.webhooks.scene import Scene
-from webhooks import breaker
-from webhooks.models import Message, Plan, WebhookControl
+from webhooks import breaker, outbox, pressure
+from webhooks.models import Chunk, Message, Plan, Webhook, WebhookControl
 from workspaces.models import Notice
 
 # Seconds in place of minutes.
@@ -113,12 +117,42 @@ def too_late(rig: Rig) -> Figures:
 
 
 _RUNNER = "tests/journeys/test_runner.py"
-row("C6", "more comes in than the receiver takes: the queue stops growing")(
-    tests(
-        f"{_RUNNER}::test_a_run_keeps_its_pages_while_enough_people_wait_for_its_webhook",
-        f"{_RUNNER}::test_people_stay_in_a_step_while_enough_wait_for_the_next_ones_webhook",
-        f"{_RUNNER}::test_events_wait_while_their_journeys_webhook_is_full_and_others_go_on",
-        "tests/identity/test_ingestion.py"
-        "::test_who_reports_more_than_can_be_taken_is_asked_to_wait",
-    )
+_FULL = tests(
+    f"{_RUNNER}::test_a_run_keeps_its_pages_while_enough_people_wait_for_its_webhook",
+    f"{_RUNNER}::test_people_stay_in_a_step_while_enough_wait_for_the_next_ones_webhook",
+    f"{_RUNNER}::test_events_wait_while_their_journeys_webhook_is_full_and_others_go_on",
+    "tests/identity/test_ingestion.py::test_who_reports_more_than_can_be_taken_is_asked_to_wait",
 )
+
+
+@row("C6", "more comes in than the receiver takes: the queue stops growing", guard="full")
+def full(rig: Rig) -> Figures:
+    people, mark = 90_000, pressure.PEOPLE_AT_LEAST
+    scene = rig.crowd("ok", people=people, concurrency=256, rate_per_second=100, timeout_seconds=10)
+    planner = rig.planner()
+    sender = rig.sender(lease_seconds=30.0)
+    run = publish(scene, scene.journey(), timezone.now())
+
+    def planned() -> int:
+        return Chunk.objects.aggregate(people=Sum("size"))["people"] or 0
+
+    rig.wait(lambda: planned() >= mark, "as many are planned as may wait", seconds=300)
+    early = [resident_mb(each.pid) for each in (planner, sender)]
+    time.sleep(10)
+    waiting = Chunk.objects.aggregate(people=Sum("unsent"))["people"]
+    page = starting.PAGE_CHUNKS * outbox.CHUNK_PEOPLE
+    check(waiting < mark + page, f"no more wait than the mark and a page of it: {waiting}")
+    grown = max(
+        late / before
+        for late, before in zip(
+            (resident_mb(each.pid) for each in (planner, sender)), early, strict=True
+        )
+    )
+    check(grown < 1.1, f"nobody's memory grows meanwhile; one's is {grown:.2f} times as large")
+    Webhook.objects.filter(pk=scene.webhook.pk).update(rate_per_second=None)
+    rig.wait(lambda: is_over(run), "it goes on as they are taken", seconds=600, every=0.5)
+    check(totals() == {"delivered": people}, f"everybody is delivered: {totals()}")
+    # Steps after the first, events, and the API's 429: with lower marks than these.
+    return {"people": people, "waiting at most": waiting, "memory, times": round(grown, 2)} | (
+        _FULL(rig)
+    )
