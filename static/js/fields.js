@@ -146,6 +146,18 @@ export function start() {
     if (document.activeElement?.closest("[data-insert]")) restore();
   });
 
+  // <input type="checkbox" data-ticks="name">: all boxes of that name in its form, or none of them.
+  document.addEventListener("change", (event) => {
+    const { form, dataset, checked } = event.target;
+    const all = form?.querySelector("[data-ticks]");
+    if (!all) return;
+    const boxes = [...form.querySelectorAll(`[name="${CSS.escape(all.dataset.ticks)}"]`)];
+    if (dataset.ticks) for (const box of boxes) box.checked = checked;
+    const ticked = boxes.filter((box) => box.checked).length;
+    all.checked = ticked === boxes.length;
+    all.indeterminate = ticked > 0 && !all.checked;
+  });
+
   // <select data-submits>, <input data-submits>: a filter that acts at once.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submits]")) event.target.form?.requestSubmit();

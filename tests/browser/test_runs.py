@@ -17,7 +17,7 @@ from journeys.models import Journey, Run
 from tests.browser.shop import send_everything
 from tests.journeys.factories import Scene, make_scene
 from webhooks import closing, keys
-from webhooks.receiver import Receiver
+from webhooks.receiver import Behaviour, Receiver
 from webhooks.receiver.server import Options
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -212,6 +212,30 @@ def test_a_journey_is_paused_resumed_and_stopped_from_the_list(
     dialog.get_by_label("Take 3 people out").check()
     dialog.get_by_role("button", name="Stop").click()
     expect(row).to_contain_text("Stopped")
+
+
+def test_all_that_failed_on_a_page_are_chosen_by_one_box(
+    open_page: Open, scene: Scene, receiver: Receiver
+) -> None:
+    receiver.behave("/coupons", Behaviour(status=422))
+    publish(scene)
+    runner.sweep(now=timezone.now())
+    send_everything()
+    page = open_page()
+    page.goto(reverse("journeys:deliveries", args=[scene.workspace.slug]))
+    everything = page.get_by_label("Choose all of this page")
+    boxes = page.locator("[name=delivery]")
+
+    everything.check()
+    assert [box.is_checked() for box in boxes.all()] == [True, True]
+    boxes.first.uncheck()
+    expect(everything).not_to_be_checked()
+    assert everything.evaluate("(box) => box.indeterminate")
+    everything.check()
+    page.get_by_role("button", name="Send again").click()
+    dialog = page.get_by_role("dialog", name="Send 2 deliveries again?")
+
+    expect(dialog).to_contain_text("Those that you ticked.")
 
 
 def test_a_journey_is_made_renamed_and_archived_from_the_list(
