@@ -1,5 +1,6 @@
 """Celery's part in sending: hints that shorten a wait. Lost or doubled, they change nothing."""
 
+import time
 from typing import Any, Final
 
 from celery import shared_task
@@ -23,10 +24,13 @@ def publish(task: Any, *arguments: int) -> bool:
 
 @shared_task(ignore_result=True, expires=HINT_SECONDS)
 def drain_lane(webhook_id: int) -> None:
-    """Send what is due of one webhook for at most 20 s."""
+    """Send what is due of one webhook for at most 20 s; then whoever is next in the queue."""
     from webhooks import engine
 
+    until = time.monotonic() + DRAIN_SECONDS
     engine.drain(webhook_id=webhook_id, seconds=DRAIN_SECONDS)
+    if time.monotonic() >= until:
+        hint(webhook_id)
 
 
 @shared_task(ignore_result=True, expires=HINT_SECONDS)

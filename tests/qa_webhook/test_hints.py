@@ -19,6 +19,7 @@ from qa_webhook.schedule import SCHEDULE
 from tests.webhooks.scene import make_scene
 from webhooks import lanes, tasks
 from webhooks.models import Chunk
+from webhooks.receiver import Behaviour, Receiver
 
 
 @pytest.fixture(autouse=True)
@@ -138,3 +139,34 @@ def test_what_is_due_and_nobody_serves_is_hinted_at_again(
     messages = [json.loads(each) for each in client.lrange("send", 0, -1)]
     client.delete("send")
     assert [each["headers"]["argsrepr"] for each in messages] == [f"({lost.webhook.pk},)"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_drain_whose_time_is_over_ends_with_a_new_hint(
+    services: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = f"{settings.CELERY_BROKER_URL}?virtual_host=9"
+    monkeypatch.setattr(hints, "_broker", cache(lambda: hints.connect(mine)))
+    client = redis.Redis(unix_socket_path=str(local.valkey_socket()), db=9)
+    with Receiver() as receiver:
+        receiver.behave("/in", Behaviour(delay=0.1))
+        scene = make_scene(receiver.url("/in"), people=20, concurrency=1)
+        scene.submit()
+        client.delete("send")
+        monkeypatch.setattr(tasks, "DRAIN_SECONDS", 0.5)
+        tasks.drain_lane(scene.webhook.pk)
+        left = scene.counts().queued
+        hinted = client.lrange("send", 0, -1)
+        client.delete("send")
+        receiver.behave("/in", Behaviour())
+        monkeypatch.setattr(tasks, "DRAIN_SECONDS", 20.0)
+        tasks.drain_lane(scene.webhook.pk)
+        again = client.lrange("send", 0, -1)
+
+    assert 0 < left < 20
+    assert [json.loads(each)["headers"]["argsrepr"] for each in hinted] == [
+        f"({scene.webhook.pk},)"
+    ]
+    assert scene.counts().delivered == 20
+    # Nothing was left, so that nobody is to come.
+    assert again == []
