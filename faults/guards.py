@@ -180,6 +180,15 @@ def _full() -> None:
     _put(pressure, "full", lambda webhook_ids: set())
 
 
+def _clock() -> None:
+    """Plan by the machine's own clock."""
+    from django.utils import timezone
+
+    from workspaces import clock
+
+    _put(clock, "now", timezone.now)
+
+
 GUARDS: Final[dict[str, Callable[[], None]]] = {
     "fence": _fence,
     "renewal": _renewal,
@@ -198,6 +207,7 @@ GUARDS: Final[dict[str, Callable[[], None]]] = {
     "due": _due,
     "cable": _cable,
     "full": _full,
+    "clock": _clock,
     "share": _share,
 }
 

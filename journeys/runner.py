@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from django.db import DatabaseError, close_old_connections
-from django.utils import timezone
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from journeys import advancing, ending, enrolling, starting
 from webhooks.partitions import NoPartition
+from workspaces import clock
 from workspaces.heartbeats import Heart
 
 log = structlog.get_logger(__name__)
@@ -93,8 +93,8 @@ def run(
             slow_at = time.monotonic() + SLOW_SECONDS
         try:
             heart.beat()
-            swept = sweep(now=timezone.now(), thorough=thorough)
-        except (DatabaseError, NoPartition) as error:
+            swept = sweep(now=clock.now(), thorough=thorough)
+        except (DatabaseError, InterfaceError, NoPartition) as error:
             log.exception("sweep_failed", error=type(error).__name__)
             close_old_connections()
             wait(TROUBLE_SECONDS)
@@ -104,5 +104,5 @@ def run(
         else:
             on_sweep(swept)
             wait(GATHER_SECONDS)
-    with contextlib.suppress(DatabaseError):
+    with contextlib.suppress(DatabaseError, InterfaceError):
         heart.stop()

@@ -4,9 +4,9 @@ import time
 from typing import Final
 
 from celery import shared_task
-from django.utils import timezone
 
 from webhooks.tasks import HINT_SECONDS, publish
+from workspaces import clock
 
 # A process gives no more hints than planners sweep by themselves.
 HINT_EVERY_SECONDS: Final = 0.2
@@ -33,5 +33,5 @@ def sweep() -> None:
     from journeys import runner
 
     until = time.monotonic() + SWEEP_SECONDS
-    while not runner.sweep(now=timezone.now()).is_idle and time.monotonic() < until:
+    while not runner.sweep(now=clock.now()).is_idle and time.monotonic() < until:
         pass

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from webhooks import monitoring
 from webhooks.monitoring import Condition
+from workspaces import clock
 from workspaces.heartbeats import SILENT_SECONDS
 from workspaces.models import Heartbeat, Workspace
 
@@ -86,9 +87,7 @@ class Installation:
 
 def read() -> Installation:
     """Ask the database how everything does."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
+    now = clock.now()
     return Installation(
         now=now,
         processes=processes(now=now),

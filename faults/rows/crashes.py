@@ -337,7 +337,7 @@ def clock(directory: Path, *, seconds: int) -> dict[str, str]:
     return told
 
 
-@row("A16", "senders whose clocks are an hour off, either way")
+@row("A16", "senders and planners whose clocks are an hour off, either way", guard="clock")
 def wrong_clocks(rig: Rig) -> Figures:
     clocks = [clock(rig.directory, seconds=off) for off in (3_600, -3_600)]
     scene = rig.scene("first/1", people=300, submit=50, concurrency=32)
@@ -356,4 +356,21 @@ def wrong_clocks(rig: Rig) -> Figures:
             gap = line["at"] - seen[delivery_id]
             check(0.15 < gap < 60, f"the second try comes when it is due, not after {gap:.2f} s")
         seen[delivery_id] = line["at"]
-    return {"people": 300, "requests": len(lines)}
+    planned_by_wrong_clocks(rig, clocks)
+    return {"people": 600, "requests": rig.ledger.count()}
+
+
+def planned_by_wrong_clocks(rig: Rig, clocks: list[dict[str, str]]) -> None:
+    """Start runs at once and at a time, whichever planner comes first."""
+    crowd = rig.crowd("ok", people=100)
+    runs = [publish(crowd, crowd.journey(), timezone.now()) for _ in range(3)]
+    later = timezone.now() + timedelta(seconds=8)
+    Run.objects.filter(pk=runs[2].pk).update(starts_at=later)
+    for off in clocks:
+        rig.run("planner", python("manage.py", "planner"), {**rig.environment(), **off})
+    rig.wait(lambda: all(map(is_over, runs)), "all runs end, none an hour later", seconds=60)
+    started = Run.objects.get(pk=runs[2].pk).started_at
+    assert started is not None
+    early = (later - started).total_seconds()
+    check(-30 < early <= 0, f"what has a time starts at it, not {early:.1f} s before")
+    check(totals() == {"delivered": 600}, f"everybody is delivered: {totals()}")

@@ -5,10 +5,10 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.utils import timezone
 
 from journeys import runner
 from journeys.runner import Swept
+from workspaces import clock
 
 HELP = """Start runs, let people into event journeys, hand them on, end what is done.
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool = False, **options: Any) -> None:
         if once:
-            while not (swept := runner.sweep(now=timezone.now())).is_idle:
+            while not (swept := runner.sweep(now=clock.now())).is_idle:
                 self._tell(swept)
             return
         stopping = threading.Event()
