@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 
 from faults.hosts import Host, Network, outside
 from faults.matrix import Figures, row
@@ -20,6 +21,7 @@ from faults.rows.semantics import publishing
 from faults.visitors import Visitor
 from journeys.models import Run
 from qa_webhook import condition
+from tests.journeys.test_runner import publish
 
 PEOPLE = 200_000
 CONCURRENCY = 256
@@ -186,6 +188,7 @@ def cut_off(rig: Rig) -> Figures:
     port = free_port()
     senders = [all_of.start(name, lambda host: rig.sender(host=host)) for name in ("left", "right")]
     web = all_of.start("web", lambda host: rig.web(port, host=host))
+    planner = all_of.start("planner", lambda host: rig.planner(host=host))
     left, site = all_of.running["left"][0], all_of.running["web"][0].address
     scene = rig.scene("slow/0.2", **fields)
     scene.submit(size=100)
@@ -217,9 +220,13 @@ def cut_off(rig: Rig) -> Figures:
     all_of.database.mend()
     rig.wait_until_done(second)
     rig.wait(lambda: asked(site, port, "/health/ready") == 200, "the web machine is ready again")
-    check(all(each.is_alive for each in [*senders, web]), "nobody had to be started again")
-    check(totals() == {"delivered": 2 * people}, f"everybody is delivered: {totals()}")
-    return {"people": 2 * people, "back after s": round(back), "not ready after s": round(said)}
+    crowd = rig.crowd("ok", people=500)
+    run = publish(crowd, crowd.journey(), timezone.now())
+    rig.wait(lambda: is_over(run), "planner and senders do what comes next", seconds=60)
+    check(all(each.is_alive for each in [*senders, web, planner]), "nobody was started again")
+    people = 2 * people + 500
+    check(totals() == {"delivered": people}, f"everybody is delivered: {totals()}")
+    return {"people": people, "back after s": round(back), "not ready after s": round(said)}
 
 
 def asked(address: str, port: int, path: str) -> int:
