@@ -90,8 +90,15 @@ function offerPaste(menu) {
   for (const words of menu.querySelectorAll("[data-paste-name]")) words.textContent = text("pasteStep", { name });
 }
 
-/** POST to one of the canvas's addresses; the answer replaces the canvas. */
+/**
+ * POST to one of the canvas's addresses; the answer replaces the canvas. While that is being drawn anew,
+ * as after a save, this waits for it: what is asked of a canvas that goes away goes with it.
+ */
 function post(name, values) {
+  if (canvas().matches(".htmx-request")) {
+    document.body.addEventListener("htmx:afterRequest", () => post(name, values), { once: true });
+    return;
+  }
   const { dataset } = canvas();
   const url = dataset[`url${name}`];
   if (!url) return;

@@ -345,3 +345,21 @@ def test_a_long_count_says_so_after_three_seconds(page: Page) -> None:
         page.evaluate(AT, milliseconds)
         expect(review.locator(".skeleton:visible")).to_have_count(skeleton)
         expect(slow.locator("visible=true")).to_have_count(note)
+
+
+def test_a_step_that_is_added_while_the_canvas_is_drawn_anew_is_there(page: Page) -> None:
+    nodes = page.locator(".canvas-graph .node")
+    expect(nodes).to_have_count(4)
+    held = hold(page, "**/canvas/")
+    nodes.nth(1).locator(".node-main").click()
+    panel = page.locator("aside.panel")
+    panel.get_by_label("Step name").fill("Coupon")
+    with page.expect_request("**/canvas/"):
+        panel.get_by_role("button", name="OK", exact=True).click()
+    page.get_by_role("button", name="Add a step after").first.click()
+    page.get_by_role("button", name="Webhook", exact=True).click()
+
+    held.pop().continue_()
+
+    expect(nodes).to_have_count(5)
+    expect(panel.get_by_label("Step name")).to_be_visible()
