@@ -136,6 +136,20 @@ def test_who_has_two_workspaces_sees_and_filters_them() -> None:
     assert _workspaces(narrowed) == {"Book shop"}
 
 
+def test_a_new_object_is_of_the_workspace_that_was_entered_last() -> None:
+    organization = make_organization()
+    first, second = make_workspace(organization), make_workspace(organization)
+    client = logged_in(make_head(organization))
+    made = []
+    for workspace in (second, first):
+        client.get(f"/w/{workspace.slug}/")
+        name = f"Agency of {workspace.slug}"
+        client.post("/admin/workspaces/role/add/", {"name": name, "points": ["redeliver"]})
+        made.append(Role.objects.get(name=name).workspace)
+
+    assert made == [second, first]
+
+
 def _workspaces(text: str) -> set[str]:
     """Read what stands in the column of workspaces."""
     return set(re.findall(r'<td[^>]* class="field-workspace"[^>]*>([^<]*)', text))
