@@ -5,7 +5,9 @@ import re
 from html.parser import HTMLParser
 from typing import Any, NamedTuple
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
@@ -68,15 +70,12 @@ def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
         "admin webhooks": reverse("admin:webhooks_webhook_changelist"),
         "admin webhook": reverse("admin:webhooks_webhook_change", args=[setting.webhook.pk]),
         "admin guide": reverse("admin:webhooks_webhook_guide", args=[setting.webhook.pk]),
-        "admin people": reverse("admin:identity_profile_changelist"),
-        "admin audiences": reverse("admin:identity_audience_changelist"),
-        "admin audit trail": reverse("admin:workspaces_auditentry_changelist"),
-        "admin deliveries": recorded,
+        "admin webhook, new": reverse("admin:webhooks_webhook_add"),
+        "admin webhook test": reverse("admin:webhooks_webhook_test", args=[setting.webhook.pk]),
         "admin deliveries failed": f"{recorded}?state=dead",
         "admin deliveries of a webhook": f"{recorded}?webhook={setting.webhook.pk}",
         "admin delivery": reverse("admin:webhooks_delivery_change", args=[sent.pk]),
-        "admin messages": reverse("admin:webhooks_message_changelist"),
-        "admin receipts": reverse("admin:webhooks_receipt_changelist"),
+        **_lists_of_the_set_up(),
     }
     following = re.search(r'href="([^"]+)" rel="next"', client.get(deliveries).content.decode())
     if following:
@@ -85,6 +84,14 @@ def pages(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
     if following:
         found["events, next page"] = events + html.unescape(following.group(1))
     return {name: Asked(address) for name, address in found.items()}
+
+
+def _lists_of_the_set_up() -> dict[str, str]:
+    models = [each._meta for each in apps.get_models() if admin.site.is_registered(each)]
+    return {
+        f"admin {each.model_name}": reverse(f"admin:{each.app_label}_{each.model_name}_changelist")
+        for each in models
+    }
 
 
 def fragments(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
@@ -96,7 +103,26 @@ def fragments(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
     insert = typed | {"insert": "content"}
     variable = reverse("journeys:variable", args=step)
     dialog = fields_of(client.post(variable, insert).content.decode())
+    test = reverse("journeys:test", args=step)
+    tried = fields_of(client.post(test, typed).content.decode())
+    tried["typed_id"] = [_delivered().sent_id]
+    webhook = reverse("admin:webhooks_webhook_change", args=[setting.webhook.pk])
+    typed_webhook = fields_of(client.get(webhook).content.decode())
+    listed = [slug, _audience(setting, "list").pk]
+    typed_rules = fields_of(client.get(_builder(setting)).content.decode())
     return {
+        "new journey": Asked(reverse("journeys:create", args=[slug])),
+        "rename": Asked(reverse("journeys:rename", args=[slug, journey])),
+        "pause": Asked(reverse("journeys:pause", args=[slug, journey])),
+        "stop": Asked(reverse("journeys:stop", args=[slug, journey])),
+        "numbers of the canvas": Asked(reverse("journeys:numbers", args=[slug, journey])),
+        "others": Asked(reverse("journeys:others", args=[slug, journey])),
+        "new audience": Asked(reverse("journeys:audience_create", args=[slug])),
+        "rename an audience": Asked(reverse("journeys:audience_rename", args=listed)),
+        "rows of rules": Asked(reverse("journeys:audience_rows", args=[slug]), typed_rules),
+        "values of a test": Asked(reverse("journeys:test_values", args=step), tried),
+        "send again": Asked(reverse("journeys:send_again", args=[slug]) + f"?run={made.pk}"),
+        "preview of a webhook": Asked(reverse("admin:webhooks_webhook_preview"), typed_webhook),
         "panel of a step": Asked(panel),
         "panel of the start": Asked(
             reverse("journeys:panel", args=[slug, journey, draft["start"]["key"]])
@@ -104,7 +130,7 @@ def fragments(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
         "preview": Asked(reverse("journeys:preview", args=step), typed),
         "variable dialog": Asked(variable, insert),
         "variable preview": Asked(reverse("journeys:variable_preview", args=step), dialog),
-        "test dialog": Asked(reverse("journeys:test", args=step), typed),
+        "test dialog": Asked(test, typed),
         "publish review": Asked(reverse("journeys:publish", args=[slug, journey]) + "?count=1"),
         "canvas part": Asked(reverse("journeys:canvas", args=[slug, journey])),
         "run numbers": Asked(reverse("journeys:run_numbers", args=[slug, journey, made.pk])),
@@ -114,7 +140,7 @@ def fragments(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
         ),
         "rules in a sentence": Asked(
             reverse("journeys:audience_said", args=[slug]),
-            fields_of(client.get(_builder(setting)).content.decode()),
+            typed_rules,
         ),
         "orders": Asked(reverse("journeys:orders", args=[slug])),
     }
@@ -127,11 +153,19 @@ def counts(client: Client, setting: Scenario, made: Run) -> dict[str, Asked]:
     people = "journeys:audience_people"
     typed = fields_of(client.get(_builder(setting)).content.decode())
     start = [slug, journey, made.journey.draft["start"]["key"]]
+    step = [slug, journey, made.journey.draft["steps"][0]["key"]]
+    panel = fields_of(client.get(reverse("journeys:panel", args=step)).content.decode())
+    insert = panel | {"insert": "content"}
+    dialog = client.post(reverse("journeys:variable", args=step), insert).content.decode()
     return {
         "audience count": Asked(reverse("journeys:audience_count", args=[slug]), typed),
         "audience people, rules": Asked(reverse(people, args=[slug, rules.pk]) + "?sample"),
         "audience people, list": Asked(reverse(people, args=[slug, listed.pk]) + "?sample"),
         "chosen audiences": Asked(reverse("journeys:start_people", args=start), {"kept": "1"}),
+        "coverage": Asked(reverse("journeys:coverage", args=step), panel),
+        "rates of variables": Asked(
+            reverse("journeys:variable_rates", args=step), fields_of(dialog)
+        ),
         "event types": Asked(reverse("journeys:event_summary", args=[slug])),
         "people by ID": Asked(reverse("journeys:people_census", args=[slug])),
         "audiences of a person": Asked(

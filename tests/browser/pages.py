@@ -319,6 +319,10 @@ NO_PAGE: Final = {
 }
 
 
+def is_drawn_with(name: str) -> bool:
+    return NO_PAGE.get(name) == _DRAWN_WITH
+
+
 def of_models(shop: Shop) -> Iterator[tuple[Row, str]]:
     """Return each page of each model in the set-up, with its address."""
     for model, model_admin in admin.site._registry.items():
