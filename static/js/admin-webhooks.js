@@ -158,10 +158,11 @@ async function sendTest(test) {
   }
 }
 
+/** Whoever leaves the dialog, by whatever way, does not want what is being sent. */
 function cancelTest(test) {
-  sending?.abort();
+  if (!sending) return;
+  sending.abort();
   fetch(test.dataset.cancelUrl, { method: "POST", body: new FormData(test) });
-  dialog.close();
 }
 
 // What a test changes on the page behind the dialog.
@@ -191,8 +192,9 @@ if (dialog) {
   });
   dialog.addEventListener("click", (event) => {
     if (event.target.closest("[data-close]")) dialog.close();
-    if (event.target.closest("[data-cancel]")) cancelTest(event.target.closest("form"));
+    if (event.target.closest("[data-cancel]")) dialog.close();
   });
+  dialog.addEventListener("close", () => cancelTest(dialog.querySelector("form")));
   const now = document.querySelector("a[data-open-now]");
   if (now) {
     history.replaceState(null, "", location.pathname);

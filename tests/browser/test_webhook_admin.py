@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 from pytest_httpserver import HTTPServer
 
@@ -122,7 +122,7 @@ def test_register_test_and_grant_on_one_page(
     expect(dialog).to_contain_text("CRM coupons accepted the test (200,")
     expect(dialog).to_contain_text("138****0000 got the message.")
     keep(page, "verdict")
-    dialog.get_by_role("button", name="Close").click()
+    dialog.get_by_role("button", name="Close").last.click()
     expect(page.locator("#tests")).to_contain_text("138****0000")
 
     page.locator(".webhook-grant").get_by_label("Marketer", exact=True).click()
@@ -181,3 +181,24 @@ def test_an_edit_that_affects_journeys_asks_first(page: Page, workspace: Workspa
     expect(page.locator("#toasts")).to_contain_text("successfully")
     webhook.refresh_from_db()
     assert webhook.revision == 2
+
+
+def test_whoever_leaves_the_dialog_calls_the_test_off(page: Page, workspace: Workspace) -> None:
+    webhook = make_webhook(workspace, parameters=[{"name": "content"}])
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+    page.get_by_role("link", name="Test send").click()
+    dialog = page.locator("dialog[open]")
+    dialog.get_by_label("Test ID").fill("13800000000")
+    held: list[Route] = []
+    page.route(
+        "**/test/",
+        lambda route: held.append(route) if route.request.method == "POST" else route.fallback(),
+    )
+    dialog.get_by_role("button", name="Send test").click()
+    expect(dialog.get_by_role("button", name="Sending…")).to_be_visible()
+
+    with page.expect_request("**/test/cancel/"):
+        page.keyboard.press("Escape")
+
+    expect(dialog).to_have_count(0)
+    assert len(held) == 1
