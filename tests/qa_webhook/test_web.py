@@ -78,3 +78,18 @@ def test_a_setting_that_would_fail_later_is_said_at_start(
     setattr(settings, setting, value)
 
     assert code in [problem.id for problem in run_checks(tags=["security"])]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [("en", "Check both, or set a new password below."), ("zh-hans", "邮箱与密码不匹配。")],
+)
+def test_a_wrong_log_in_says_what_to_do(client: Client, language: str, says: str) -> None:
+    answer = client.post(
+        reverse("account_login"),
+        {"login": "nobody@example.com", "password": "not this one"},
+        headers={"accept-language": language},
+    )
+
+    assert says in answer.content.decode()
