@@ -24,7 +24,7 @@ from tests.identity.factories import (
 from tests.webhooks.factories import make_choice_list, make_webhook
 from tests.webhooks.test_admin_records import make_deliveries, make_plan
 from webhooks.choices import BreakerState
-from webhooks.models import Receipt, Webhook, WebhookControl
+from webhooks.models import Attempt, Receipt, Webhook, WebhookControl
 from workspaces import audit
 from workspaces.choices import Preset
 from workspaces.models import User, Workspace
@@ -66,6 +66,8 @@ def setting() -> Setting:
         "deliveries": "/admin/webhooks/delivery/",
         "members": "/admin/workspaces/membership/",
         "audit": "/admin/workspaces/auditentry/",
+        "receipts": "/admin/webhooks/receipt/",
+        "attempts": "/admin/webhooks/attempt/",
         "id_types": "/admin/identity/idtype/",
         "nothing_matches": "/admin/workspaces/membership/?q=nobody",
         "nothing_yet": "/admin/webhooks/redelivery/",
@@ -161,7 +163,19 @@ def test_a_list_is_as_wide_as_its_place_however_long_its_words(
         occurred_at=NOW,
         received_at=NOW,
     )
-    for url in (setting.pages["audit"], "/admin/webhooks/receipt/", setting.pages["deliveries"]):
+    Attempt.objects.create(
+        day=NOW.date(),
+        webhook=setting.webhook,
+        delivery_id=f"dlv_{'W' * 24}",
+        message_id="msg_1",
+        number=2,
+        at=NOW,
+        outcome="answered",
+        status_code=200,
+        duration_ms=1_204,
+    )
+    lists = ("audit", "deliveries", "receipts", "attempts")
+    for url in (setting.pages[each] for each in lists):
         page.goto(url)
         place = page.locator(".results")
         widths = place.evaluate("(box) => [box.scrollWidth, box.clientWidth]")
@@ -224,6 +238,7 @@ def test_a_row_is_added_to_a_form_and_saved(page: Page, setting: Setting) -> Non
     rows = page.locator(".inline-group tbody tr.form-row:visible")
     before = rows.count()
 
+    expect(page.locator(".add-row a")).to_have_text("Add another choice")
     page.locator(".add-row a").click()
     expect(rows).to_have_count(before + 1)
     for box in rows.last.locator("input[type=text]").all():
@@ -256,3 +271,35 @@ def test_on_a_phone_rows_show_all_they_say_and_filters_are_a_sheet(
 
     page.wait_for_url("**/?state=*")
     expect(page.locator("#result_list")).to_be_visible()
+
+
+def test_on_a_phone_related_rows_and_the_history_need_no_room_beside_them(
+    page: Page, setting: Setting
+) -> None:
+    audit.record(
+        actor=setting.administrator,
+        workspace=setting.workspace,
+        action="webhook.usage_granted",
+        obj=setting.webhook,
+        changes={"reason": ["", "For the autumn"]},
+    )
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+    for url, place in (("choice_list", ".inline-group"), ("webhook_history", ".table-wrap")):
+        page.goto(setting.pages[url])
+        widths = page.locator(place).evaluate("(box) => [box.scrollWidth, box.clientWidth]")
+        assert widths[0] <= widths[1], url
+
+
+def test_the_type_of_a_parameter_is_read_whole(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["webhook"])
+    box = page.locator("[data-card]:visible select[name$=-type]").first
+
+    room = box.evaluate(
+        """(box) => {
+          const pen = document.createElement("canvas").getContext("2d");
+          pen.font = getComputedStyle(box).font;
+          return box.clientWidth - 43 - pen.measureText("Text (may hold variables)").width;
+        }"""
+    )
+
+    assert room >= 0

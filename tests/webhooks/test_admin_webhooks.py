@@ -700,7 +700,7 @@ def test_a_row_says_state_host_last_test_journeys_and_who(
     row = re.sub(r"<[^>]*>", " ", page[page.index("<tbody>") : page.index("</tbody>")])
     assert " ".join(row.split()) == (
         "CRM coupons Disabled It is a copy that nobody has enabled yet. crm.example:8443 "
-        "Never · Test send Welcome Administrators only"
+        "Never Test send Welcome Administrators only"
     )
 
 

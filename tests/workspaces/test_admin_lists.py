@@ -186,3 +186,17 @@ def test_keys_and_audit_entries_show_words_and_no_codes() -> None:
     assert "events:write" not in keys
     assert "Kind of object API key" in page
     assert "workspaces.apikey" not in page
+
+
+def test_a_key_is_a_record_in_words() -> None:
+    workspace = make_workspace()
+    key = api_keys.create(
+        workspace=workspace, name="Shop", scopes=[Scope.EVENTS_WRITE], actor=None
+    ).key
+    client = logged_in(make_administrator(workspace))
+
+    page = client.get(f"/admin/workspaces/apikey/{key.pk}/change/").content.decode()
+
+    assert "Send events" in page
+    assert "events:write" not in page
+    assert key.prefix in page

@@ -79,8 +79,13 @@ class WebhookColumns:
         url = reverse("admin:webhooks_webhook_test", args=[obj.pk])
         link = format_html('<a href="{}" data-dialog="test">{}</a>', url, _("Test send"))
         if test is None:
-            return format_html("{} · {}", _("Never"), link)
-        return format_html("{} · {}", test_word(test), link)
+            return format_html('{}<span class="meta">{}</span>', _("Never"), link)
+        return format_html(
+            '{}<span class="meta">{}</span><span class="meta">{}</span>',
+            test_word(test),
+            date_format(timezone.localtime(test.sent_at), "SHORT_DATETIME_FORMAT"),
+            link,
+        )
 
     @admin.display(description=gettext_lazy("journeys"))
     def used_in(self, obj: Any) -> SafeString | str:
@@ -157,12 +162,10 @@ def reason_of(webhook: Webhook) -> str:
 
 
 def test_word(test: TestSend) -> SafeString:
-    when = date_format(timezone.localtime(test.sent_at), "SHORT_DATETIME_FORMAT")
     return format_html(
-        '<span class="state state-{}"><span class="dot"></span>{}</span> {}',
+        '<span class="state state-{}"><span class="dot"></span>{}</span>',
         "green" if test.accepted else "red",
         _("Accepted") if test.accepted else _("Failed"),
-        when,
     )
 
 

@@ -74,6 +74,15 @@ class ApiKeyAdmin(ScopedModelAdmin):
             api_keys.revoke(key=key, actor=actor_of(request), now=timezone.now())
         self.message_user(request, _("From now on these keys are refused."))
 
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """A key that is there is a record, in words and not in codes."""
+        if obj is None:
+            return self.fields
+        return ("name", "prefix", "uses", "state", "expires_at", "last_used_at", "created_by")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return () if obj is None else self.get_fields(request, obj)
+
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return obj is None and super().has_change_permission(request)
 

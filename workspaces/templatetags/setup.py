@@ -1,5 +1,6 @@
 """What the lists of the set-up ask about themselves."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
@@ -16,6 +18,16 @@ def is_first_use(cl: Any) -> bool:
     """Tell whether a list is empty though nothing was searched, filtered or paged away."""
     asked = cl.query or cl.has_active_filters or getattr(cl, "after", "")
     return not asked and not cl.result_list
+
+
+@register.filter
+def inline_data(formset: Any) -> str:
+    """Return what Django's script is told of related rows, in sentence case."""
+    told = json.loads(formset.inline_formset_data())
+    told["options"]["addText"] = _("Add another %(verbose_name)s") % {
+        "verbose_name": formset.opts.verbose_name
+    }
+    return json.dumps(told)
 
 
 @register.filter
