@@ -34,7 +34,7 @@ class TestSendForm(forms.Form):
     id_type = forms.ChoiceField(label=gettext_lazy("ID type"))
     typed_id = forms.CharField(
         label=gettext_lazy("Test ID"),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
         error_messages={"required": gettext_lazy("Enter the ID to send to.")},
     )
     reach_id = forms.CharField(

@@ -109,6 +109,8 @@ class Shop:
     starter: User
     beginner: User  # A marketer without any usage permission.
     analyst: User
+    developer: User
+    receiver: Receiver
     values: dict[str, Any] = field(default_factory=dict)
 
     def word(self, english: str) -> str:
@@ -131,6 +133,8 @@ def make_shop(receiver: Receiver, language: str) -> Shop:
         starter=make_administrator(empty, email="starter@example.com"),
         beginner=make_member(scene.workspace, Preset.MARKETER, email="beginner@example.com"),
         analyst=make_member(scene.workspace, Preset.ANALYST, email="analyst@example.com"),
+        developer=make_member(scene.workspace, Preset.DEVELOPER, email="developer@example.com"),
+        receiver=receiver,
     )
     grant(administrator, scene.webhook)
     _name_everything(shop)
@@ -160,7 +164,7 @@ def _name_everything(shop: Shop) -> None:
     _set(scene.email, name=word("E-mail"))
     _set(scene.member, name=word("Li Mei"), email="li.mei@example.com")
     _set(shop.administrator, name=word("Wang Lei"))
-    for user in (shop.starter, shop.beginner, shop.analyst):
+    for user in (shop.starter, shop.beginner, shop.analyst, shop.developer):
         _set(user, name=word("Li Mei"))
     empty = shop.starter.memberships.get().workspace
     _set(empty, name=word("New brand"))
@@ -353,9 +357,10 @@ def make_crowd(scene: Scene) -> None:
                 scene.source.pk,
             ],
         )
+        cursor.execute("SELECT identity_analyze()")  # As an import does: counts take no guess.
 
 
-def half_way(run: Run) -> None:
+def half_way(run: Run, *, parameter: str = "content") -> None:
     """Let three of five chunks be done: with defaults, people skipped, a few failed."""
     while run.state != "running":
         runner.sweep(now=timezone.now())
@@ -366,9 +371,9 @@ def half_way(run: Run) -> None:
             "UPDATE webhooks_chunk SET queued = 0, unsent = 0, dead = number %% 2,"
             " skipped = size * 7 / 100, delivered = size - size * 7 / 100 - number %% 2,"
             " tallies = jsonb_build_object('skipped:no_id', size * 7 / 100,"
-            "   'dead:rejected', number %% 2, 'default:content:name', size * 17 / 100)"
+            "   'dead:rejected', number %% 2, 'default:' || %s || ':name', size * 17 / 100)"
             " WHERE plan_id = %s AND number %% 5 < 3",
-            [plan.pk],
+            [parameter, plan.pk],
         )
     Run.objects.filter(pk=run.pk).update(started_at=timezone.now() - timedelta(seconds=41))
 

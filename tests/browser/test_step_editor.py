@@ -5,6 +5,7 @@ SCREENSHOTS=<folder> keeps pictures of the stations for the documentation.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -14,12 +15,15 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
+from identity.models import Profile
 from journeys.components.webhook import WebhookConfig
-from journeys.models import Journey
+from journeys.models import Journey, Run
+from tests.browser.shop import CROWD, half_way, make_crowd
 from tests.journeys.factories import NICKNAME, Scene, grant, make_scene
 from tests.webhooks.factories import make_webhook
 from webhooks import keys
@@ -133,6 +137,7 @@ def editor_url(scene: Scene, journey: Journey) -> str:
 
 def picture(page: Page, name: str) -> None:
     if folder := os.environ.get("SCREENSHOTS"):
+        page.evaluate("document.getElementById('toasts').replaceChildren()")
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(folder) / f"{name}.png")
 
@@ -170,14 +175,12 @@ def test_the_seven_steps_end_at_the_receiver(
     dialog.get_by_text("Send a default value").click()
     dialog.get_by_role("textbox", name="Default value").fill("Member")
     expect(dialog.locator(".defaulted")).to_have_text("Member")
-    picture(page, "insert-variable")
     dialog.get_by_role("button", name="Insert", exact=True).click()
     expect(content).to_have_value("Dear ${name} Hello")
     expect(content).to_be_focused()
     expect(page.get_by_text("Discount activity at Dear ${name} Hello")).to_be_visible()
     # 6, before the test as the panel has it: the ID type.
     page.get_by_role("radio", name="Mobile").click()
-    picture(page, "editor")
     page.get_by_text("Reached by the same ID, not encrypted").click()
     page.get_by_label("ID type to reach the user").select_option(label="Email")
     page.get_by_label("Encryption").select_option(label="SHA-256")
@@ -190,7 +193,6 @@ def test_the_seven_steps_end_at_the_receiver(
     expect(test.get_by_label("${name}")).to_have_value("Zhang San")
     test.get_by_role("button", name="OK", exact=True).click()
     expect(test.get_by_text("accepted the test")).to_be_visible()
-    picture(page, "test-send")
     test.get_by_role("button", name="Close").last.click()
     expect(page.locator("#last-test")).to_contain_text("Last test: accepted, ")
     # 7: OK.
@@ -315,6 +317,205 @@ def test_a_step_is_built_tested_and_saved_by_keyboard_alone(
 
     assert clicks(page) == 0
     assert len(receiver.entries("/coupons")) == 1
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Go there as whoever has no mouse does."""
+    for _press in range(60):
+        if wanted.evaluate("node => node === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    expect(wanted).to_be_focused()
+
+
+@pytest.fixture
+def first(scene: Scene, receiver: Receiver, settings: Any) -> Webhook:
+    """The tutorial's webhook, and its names for everything else; a shop's crowd of people."""
+    settings.EGRESS_ALLOW = [f"127.0.0.1/32:{receiver.port}"]
+    made = make_webhook(
+        scene.workspace,
+        name="My coupons",
+        url=receiver.url("/first"),
+        content_template="Discount activity at {parameter 1 character}",
+        id_types=[scene.mobile],
+        parameters=[{"name": FIRST, "display_name": "Content", "type": ParameterType.TEXT}],
+    )
+    grant(scene.member, made)
+    secrets = keys.signing_secrets(made, now=timezone.now())
+    receiver.configure({"/first": Options(secrets=secrets, template=made.content_template)})
+    workspace = scene.workspace
+    workspace.time_zone = "Asia/Shanghai"
+    for thing, name in (
+        (workspace.organization, "Lakeside Retail"),
+        (workspace, "Member marketing"),
+        (scene.member, "Li Mei"),
+        (scene.audience, "Spent 500 dollars or more"),
+        (scene.mobile, "Mobile number"),
+        (workspace.tags.get(code="orders"), "Number of orders"),
+    ):
+        thing.name = name
+        thing.save()
+    make_crowd(scene)
+    Profile.objects.filter(tags__has_key="nickname").exclude(pk=scene.people[0].pk).update(
+        tags={"nickname": "Li Si", "orders": 2}
+    )
+    return made
+
+
+def test_the_whole_way_from_the_list_to_a_tested_step_takes_17_clicks(
+    page: Page, scene: Scene, first: Webhook, receiver: Receiver
+) -> None:
+    """Typing is not counted, nor the Tab or Enter that belong to it; a list to choose from is 2."""
+    page.goto(reverse("journeys:list", args=[scene.workspace.slug]))
+    page.get_by_role("button", name="New journey").click()
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.keyboard.type("Coupon for the holidays")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Coupon for the holidays")
+    panel = page.locator("aside.panel")
+    page.locator(".canvas-graph .node-main").first.click()
+    expect(panel.get_by_role("heading").first).to_be_focused()
+    tab_to(page, panel.get_by_label("Step name"))
+    page.keyboard.press("Control+a")
+    page.keyboard.type("Big spenders")
+    panel.get_by_role("checkbox", name=scene.audience.name).click()
+    with page.expect_response("**/canvas/"):
+        panel.get_by_role("button", name="OK", exact=True).click()
+    expect(page.locator(".canvas-graph").get_by_text("Big spenders")).to_be_visible()
+    page.get_by_role("button", name="Add a step after").first.click()
+    page.get_by_role("button", name="Webhook", exact=True).click()
+    expect(page.get_by_role("heading", name="Webhook", exact=True)).to_be_focused()
+    tab_to(page, page.get_by_label("Step name"))
+    page.keyboard.press("Control+a")
+    page.keyboard.type("Discount")
+    panel.get_by_role("combobox", name="Webhook").select_option(label="My coupons")
+    lists_chosen_from = 1
+    content = page.get_by_label("Content", exact=True)
+    content.click()
+    page.keyboard.type("Dear  Hello")
+    for _letter in " Hello":
+        page.keyboard.press("ArrowLeft")
+    page.get_by_role("button", name="Insert variable into Content").click()
+    dialog = page.get_by_role("dialog", name="Insert variable")
+    dialog.get_by_role("radio", name="Nickname").click()
+    page.keyboard.press("Tab")
+    expect(dialog.get_by_label("Variable name")).to_be_focused()
+    page.keyboard.type("name")
+    dialog.get_by_text("Send a default value").click()
+    page.keyboard.press("Tab")
+    page.keyboard.type("Member")
+    expect(dialog.locator(".defaulted")).to_have_text("Member")
+    picture(page, "insert-variable")
+    dialog.get_by_role("button", name="Insert", exact=True).click()
+    expect(content).to_have_value("Dear ${name} Hello")
+    expect(page.get_by_role("radio", name="Mobile number")).to_be_checked()
+    page.get_by_role("button", name="Test send").click()
+    test = page.get_by_role("dialog", name="Test send")
+    expect(test.get_by_label("Test ID")).to_be_focused()
+    page.keyboard.type("13800000001")
+    page.keyboard.press("Tab")
+    expect(test.get_by_label("${name}")).to_have_value("Zhang San")
+    page.keyboard.press("Enter")
+    expect(test.get_by_text("accepted the test")).to_be_visible()
+    picture(page, "test-send")
+    test.get_by_role("button", name="Close").last.click()
+    panel.get_by_role("button", name="OK", exact=True).click()
+    expect(page.get_by_text("My coupons · MOBILE").first).to_be_visible()
+
+    assert clicks(page) + 2 * lists_chosen_from <= CLICKS
+    (entry,) = receiver.entries("/first")
+    assert entry.signature == VERIFIED
+    assert entry.contents(first.content_template) == ["Discount activity at Dear Zhang San Hello"]
+    (step,) = Journey.objects.get().draft["steps"]
+    assert (step["name"], step["config"]["values"][FIRST]) == ("Discount", "Dear ${name} Hello")
+
+    # The rest of the tutorial: the saved step, the review, and the run.
+    page.locator(".canvas-graph .node-main").filter(has_text="Discount").click()
+    expect(panel).to_contain_text("people without it are skipped")
+    picture(page, "editor")
+    panel.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Publish").click()
+    review = page.locator("#dialog-wide")
+    send = review.get_by_role("button", name="Send to")
+    number = re.search(r"[\d,]+", send.inner_text())
+    assert number is not None
+    picture(page, "publish")
+    review.get_by_label("to confirm").fill(number[0])
+    send.click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    half_way(Run.objects.get(), parameter=FIRST)
+    expect(page.get_by_text(f"of {CROWD:,} people done")).to_be_visible()
+    expect(page.locator("#numbers")).to_contain_text("“Member”")
+    picture(page, "run")
+
+
+def test_the_whole_way_from_the_list_to_a_tested_step_by_keyboard_alone(
+    page: Page, scene: Scene, webhook: Webhook, receiver: Receiver
+) -> None:
+    press = page.keyboard.press
+    page.goto(reverse("journeys:list", args=[scene.workspace.slug]))
+    tab_to(page, page.get_by_role("button", name="New journey"))
+    press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.keyboard.type("By keyboard")
+    press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("By keyboard")
+    panel = page.locator("aside.panel")
+    start = page.locator(".canvas-graph .node-main").first
+    tab_to(page, start)
+    press("Enter")
+    expect(panel.get_by_role("heading").first).to_be_focused()
+    tab_to(page, panel.get_by_role("checkbox", name=scene.audience.name))
+    press("Space")
+    tab_to(page, panel.get_by_role("button", name="OK", exact=True))
+    with page.expect_response("**/canvas/"):
+        press("Enter")
+    expect(page.locator(".canvas-graph").get_by_text("Members · Now")).to_be_visible()
+    expect(start).to_be_focused()
+    press("a")
+    expect(page.locator("#menu-add").get_by_role("button", name="Webhook")).to_be_focused()
+    press("Enter")
+    expect(page.get_by_role("heading", name="Webhook", exact=True)).to_be_focused()
+    tab_to(page, page.get_by_label("Step name"))
+    page.keyboard.type("Discount")
+    tab_to(page, page.get_by_role("combobox", name="Webhook"))
+    press("End")  # The last of the list.
+    content = page.get_by_label("Content", exact=True)
+    expect(content).to_be_visible()
+    expect(page.get_by_role("combobox", name="Webhook")).to_be_focused()
+    tab_to(page, content)
+    page.keyboard.type("Dear ")
+    tab_to(page, page.get_by_role("button", name="Insert variable into Content"))
+    press("Enter")
+    dialog = page.get_by_role("dialog", name="Insert variable")
+    expect(dialog.get_by_role("radio", name="Nickname")).to_be_focused()
+    tab_to(page, dialog.get_by_label("Variable name"))
+    page.keyboard.type("name")
+    press("Enter")
+    expect(content).to_have_value("Dear ${name}")
+    expect(content).to_be_focused()
+    tab_to(page, page.get_by_role("radio", name="Mobile"))
+    press("Space")
+    tab_to(page, page.get_by_role("button", name="Test send"))
+    press("Enter")
+    test = page.get_by_role("dialog", name="Test send")
+    expect(test.get_by_label("Test ID")).to_be_focused()
+    page.keyboard.type("13800000001")
+    press("Tab")
+    expect(test.get_by_label("${name}")).to_have_value("Zhang San")
+    press("Enter")
+    expect(test.get_by_text("accepted the test")).to_be_visible()
+    press("Escape")
+    expect(page.get_by_role("button", name="Test send")).to_be_focused()
+    tab_to(page, panel.get_by_role("button", name="OK", exact=True))
+    press("Enter")
+    expect(page.get_by_text("Coupon engine · MOBILE").first).to_be_visible()
+
+    assert clicks(page) == 0
+    (entry,) = receiver.entries("/coupons")
+    assert entry.contents(webhook.content_template) == ["Discount activity at Dear Zhang San"]
+    (step,) = Journey.objects.get(name="By keyboard").draft["steps"]
+    assert step["config"]["values"][FIRST] == "Dear ${name}"
 
 
 def test_a_cancelled_test_send_is_not_sent(
