@@ -9,6 +9,19 @@ WAITS_AT_MOST = "50ms"
 
 
 @contextmanager
+def impatient() -> Iterator[None]:
+    """Let the connections that are opened meanwhile give up soon on what is locked."""
+    told = connections.settings["default"]
+    before = told["OPTIONS"]
+    options = f"{before.get('options', '')} -c lock_timeout={WAITS_AT_MOST}"
+    told["OPTIONS"] = {**before, "options": options}
+    try:
+        yield
+    finally:
+        told["OPTIONS"] = before
+
+
+@contextmanager
 def unreadable(*tables: str) -> Iterator[None]:
     """Hold tables locked on a connection of its own; give up waiting for them soon on this one."""
     with connections["default"].cursor() as cursor:

@@ -3,10 +3,12 @@
 What happens in the shop for a row stays for the rows after it.
 """
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 from django.utils import timezone
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from identity.models import Audience
 from journeys import drafts, ending
@@ -19,9 +21,12 @@ from tests.browser.pages import PANEL, TEST, Row, Step, asking, page, part
 from tests.browser.shop import Shop
 from tests.identity.factories import make_audience, make_event_type
 from tests.journeys.factories import take_point
+from tests.locking import impatient, unreadable
 from webhooks import control, registering
-from webhooks.choices import ParameterType
-from webhooks.models import Parameter
+from webhooks.choices import BreakerState, ParameterType
+from webhooks.models import Parameter, WebhookControl
+from webhooks.receiver.behaviour import Behaviour, Mode
+from webhooks.receiver.server import Options
 
 NAME_LENGTH: Final = 200
 PARAMETERS: Final = 50
@@ -119,6 +124,47 @@ def loses_the_connection(page: Page) -> None:
     page.route("**/steps/**", lambda route: route.abort())
 
 
+def _parts(page: Page, answer: Callable[[Route], object]) -> None:
+    """Let the page come again as it does, and what it asks for by itself be answered otherwise."""
+
+    def handle(route: Route) -> None:
+        if "hx-request" in route.request.headers:
+            answer(route)
+        else:
+            route.fallback()
+
+    page.route("**/*", handle)
+    page.reload()
+
+
+def never_gets_its_parts(page: Page) -> None:
+    _parts(page, lambda _route: None)
+
+
+def gets_none_of_its_parts(page: Page) -> None:
+    _parts(page, lambda route: route.fulfill(status=500))
+
+
+def cannot_read_who_was_sent_to(page: Page) -> None:
+    with impatient(), unreadable("webhooks_chunk"):
+        page.reload()
+
+
+def is_refused(shop: Shop) -> None:
+    shop.receiver.configure({"/coupons": Options(behaviour=Behaviour(mode=Mode.FAILING))})
+
+
+def is_left_alone(shop: Shop) -> None:
+    """Let the webhook's receiver have been in trouble for some minutes."""
+    now = timezone.now()
+    WebhookControl.objects.filter(webhook=shop.scene.webhook).update(
+        breaker=BreakerState.OPEN,
+        breaker_opened_at=now - timedelta(minutes=4),
+        breaker_until=now + timedelta(hours=1),
+        breaker_reason="status_503",
+    )
+
+
 def is_full(shop: Shop) -> None:
     """Give everything a name as long as names can be, and the webhook as many parameters."""
     scene = shop.scene
@@ -156,6 +202,14 @@ _FILE: Final = "#upload [type=file]"
 _PEOPLE: Final = "MOBILE\n13800000001\n13800000001\nx\n"
 _FILLED: Final = "#dialog-wide [type=submit]"
 _PUBLISH: Final = asking("journeys:publish", seen=_FILLED)
+_TRY_AGAIN: Final = "main .notice:not(#offline) .button-link"
+# Pages that ask for a part of theirs once they are there.
+_WITH_PARTS: Final = (
+    ("people", "journeys:people", ("slug",)),
+    ("person", "journeys:person_page", ("slug", "person")),
+    ("audience", "journeys:audience", ("slug", "audience")),
+    ("events", "journeys:events", ("slug",)),
+)
 
 
 def panel(as_: str, *steps: Step, arguments: tuple[str, ...] = _DRAFT_STEP, **more: Any) -> Row:
@@ -208,7 +262,74 @@ STATES: Final = (
         asking("journeys:panel", seen="#toasts .toast-error button:not([data-close-toast])"),
         network=loses_the_connection,
     ),
+    # Loading, and what does not come.
+    part(
+        "journeys:create",
+        "journeys:list",
+        ("slug",),
+        asking("journeys:create", seen="dialog[open] .skeleton"),
+        as_="create_loading",
+        network=never_gets_its_parts,
+    ),
+    panel(
+        "panel_loading",
+        asking("journeys:panel", seen="aside.panel .skeleton"),
+        network=never_gets_its_parts,
+    ),
+    page(
+        "journeys:people",
+        "slug",
+        as_="people_slow",
+        steps=(Step("h1", seen="main .slow-note"),),
+        network=never_gets_its_parts,
+    ),
+    *(
+        page(
+            name,
+            *arguments,
+            as_=f"{title}_part_failed",
+            steps=(Step("h1", seen=_TRY_AGAIN),),
+            network=gets_none_of_its_parts,
+        )
+        for title, name, arguments in _WITH_PARTS
+    ),
+    page(
+        "journeys:audiences",
+        "slug",
+        as_="audiences_part_failed",
+        steps=(Step("h1", seen="main .button-link"),),
+        network=gets_none_of_its_parts,
+    ),
+    page(
+        "journeys:run",
+        "slug",
+        "running",
+        "run",
+        as_="run_numbers_failed",
+        steps=(Step("h1", seen="#numbers.notice"),),
+        network=cannot_read_who_was_sent_to,
+    ),
+    page(
+        "journeys:editor",
+        "slug",
+        "running",
+        as_="editor_numbers_failed",
+        steps=(Step("h1", seen="#live.notice"),),
+        network=cannot_read_who_was_sent_to,
+    ),
     # What is wrong stands at its field.
+    page(
+        "account_login",
+        visitor="anonymous",
+        steps=(
+            Step(
+                "main [type=submit]",
+                (("[name=login]", "nobody@example.com"), ("[name=password]", "not this one")),
+                "[role=alert]",
+            ),
+        ),
+        as_="login_wrong",
+    ),
     part(
         "journeys:create",
         "journeys:list",
@@ -347,4 +468,59 @@ STATES: Final = (
         Step(_OK, (("#id_name", "Welcome"),), _NOTICE, meanwhile=loses_the_right),
         visitor="marketer",
     ),
+)
+_WEBHOOK: Final = "admin:webhooks_webhook_change"
+_SAVE: Final = "#webhook_form [name=_continue]"
+_SEND: Final = "dialog[open] [data-send]"
+_TYPED: Final = (("dialog[open] [name=typed_id]", "13800000001"),)
+_OPEN_TEST: Final = Step("[data-dialog=test]:visible", seen=_SEND)
+
+
+def tested(as_: str, *steps: Step, **more: Any) -> Row:
+    name = "admin:webhooks_webhook_test"
+    return part(name, _WEBHOOK, ("webhook",), _OPEN_TEST, *steps, as_=as_, **more)
+
+
+SET_UP_STATES: Final = (
+    # What is wrong stands at its field.
+    page(
+        "admin:webhooks_webhook_add",
+        steps=(Step(_SAVE, seen=".webhook-error"),),
+        as_="webhook_add_wrong",
+    ),
+    page(
+        "admin:workspaces_role_add",
+        steps=(Step("main [name=_save]", seen="#id_name_error"),),
+        as_="role_add_wrong",
+    ),
+    page(
+        _WEBHOOK,
+        "webhook",
+        steps=(Step(".webhook-grant [type=submit]", seen=".webhook-grant .webhook-error"),),
+        as_="webhook_grant_wrong",
+    ),
+    tested("webhook_test_wrong", Step(_SEND, seen="dialog[open] .webhook-error")),
+    # Before what affects journeys; after a test.
+    page(
+        _WEBHOOK,
+        "webhook",
+        steps=(
+            Step("[data-remove]:visible", seen="[data-none]"),
+            Step(_SAVE, seen=".webhook-effect"),
+        ),
+        as_="webhook_effect",
+    ),
+    tested("webhook_test_accepted", Step(_SEND, _TYPED, "dialog[open] .verdict .green")),
+    tested(
+        "webhook_test_failed", Step(_SEND, _TYPED, "dialog[open] .verdict .red"), before=is_refused
+    ),
+    # Read-only in part, in trouble, standing still.
+    page(_WEBHOOK, "webhook", visitor="developer", as_="webhook_developer"),
+    page(_WEBHOOK, "webhook", before=is_left_alone, as_="webhook_left_alone"),
+    page(_WEBHOOK, "webhook", before=has_a_paused_webhook, as_="webhook_paused"),
+    page("admin:index", before=stops_sending, as_="admin_index_stopped"),
+    # Full.
+    page(_WEBHOOK, "webhook", before=is_full, as_="webhook_full"),
+    page("admin:webhooks_webhook_changelist", as_="webhooks_full"),
+    page("admin:webhooks_webhook_guide", "webhook", as_="webhook_full_guide"),
 )

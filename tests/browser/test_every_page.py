@@ -19,7 +19,7 @@ from pytest_django.live_server_helper import LiveServer
 from qa_webhook.errors import server_error
 from tests.browser.pages import CONSOLE, NO_PAGE, SET_UP, Row, of_models
 from tests.browser.shop import Shop
-from tests.browser.states import STATES
+from tests.browser.states import SET_UP_STATES, STATES
 from tests.browser.walk import Walk
 from tests.test_permissions import _names, _pages_of_models
 from workspaces.choices import Language
@@ -28,7 +28,7 @@ PARTS: Final[dict[str, tuple[Row, ...]]] = {
     "console": CONSOLE,
     "states": STATES,
     "records": (),
-    "set_up": SET_UP,
+    "set_up": (*SET_UP, *SET_UP_STATES),
 }
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,8 +1,9 @@
 """A part of a page that fails says so in its own place, and is there after *Try again*."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings as django_settings
-from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser, expect
@@ -11,18 +12,16 @@ from pytest_django.live_server_helper import LiveServer
 from journeys import publishing
 from tests.factories import make_administrator
 from tests.journeys.factories import make_scene
-from tests.locking import WAITS_AT_MOST, unreadable
+from tests.locking import impatient, unreadable
 from webhooks.models import Plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server's connections give up soon on what is locked."""
-    options = {**connections.settings["default"]["OPTIONS"]}
-    options["options"] = f"{options.get('options', '')} -c lock_timeout={WAITS_AT_MOST}"
-    monkeypatch.setitem(connections.settings["default"], "OPTIONS", options)
+def _impatient() -> Iterator[None]:
+    with impatient():
+        yield
 
 
 def test_one_bad_part_is_asked_for_again_in_its_place(

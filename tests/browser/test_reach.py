@@ -28,6 +28,22 @@ PAGES: Final = (
     page("journeys:events", "slug"),
     page("journeys:people", "slug"),
     page("workspaces:notices"),
+    page("workspaces:settings"),
+    page("account_login", visitor="anonymous"),
+    page("admin:index"),
+    page("admin:webhooks_webhook_changelist"),
+    page("admin:webhooks_webhook_change", "webhook"),
+    page("admin:webhooks_delivery_changelist"),
+    page("admin:workspaces_role_add"),
+    page("admin:workspaces_membership_add"),
+)
+TABBED: Final = (
+    page("journeys:list", "slug"),
+    page("journeys:editor", *_DRAFT),
+    page("journeys:deliveries", "slug"),
+    page("admin:index"),
+    page("admin:webhooks_webhook_changelist"),
+    page("admin:webhooks_webhook_change", "webhook"),
 )
 TOO_WIDE: Final = "() => document.documentElement.scrollWidth > innerWidth"
 # What comes late at once, in one step, does not move.
@@ -72,7 +88,9 @@ PLACE: Final = """() => {
   const box = node.getBoundingClientRect();
   const style = getComputedStyle(node);
   return {
-    name: (node.getAttribute("aria-label") || node.textContent || node.name || "").trim(),
+    name: [node.getAttribute("aria-label"), node.textContent, node.name, node.value]
+      .map((each) => each?.trim()).find(Boolean) ?? "",
+    node: node.outerHTML.slice(0, 120),
     part: node.closest("header, nav, main, aside")?.tagName ?? "",
     seen: box.width > 0 && style.outlineStyle !== "none",
   };
@@ -134,10 +152,10 @@ def test_on_a_phone_the_drawer_changes_the_appearance(walk: Walk) -> None:
 
 
 def test_tab_goes_from_the_skip_link_through_the_page_and_is_always_seen(walk: Walk) -> None:
-    for row in (PAGES[0], PAGES[1], PAGES[6]):
+    for row in TABBED:
         opened = _open(walk, row, width=1280, height=800)
         stops: list[dict[str, Any]] = []
-        while len(stops) < 80:
+        while len(stops) < 120:
             opened.keyboard.press("Tab")
             if (place := opened.evaluate(PLACE)) is None:
                 break
@@ -145,6 +163,6 @@ def test_tab_goes_from_the_skip_link_through_the_page_and_is_always_seen(walk: W
 
         parts = list(dict.fromkeys(stop["part"] for stop in stops))
         assert "Skip to" in stops[0]["name"], row.title
-        assert all(stop["name"] for stop in stops), row.title
+        assert [stop for stop in stops if not stop["name"]] == [], row.title
         assert [stop for stop in stops if not stop["seen"]] == [], row.title
         assert parts.index("HEADER") < parts.index("NAV") < parts.index("MAIN"), row.title

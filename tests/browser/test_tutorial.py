@@ -49,7 +49,7 @@ def page(
     scene: Scene,
 ) -> Iterator[Page]:
     """A page of an administrator; script errors fail the test."""
-    client.force_login(make_administrator(scene.workspace))
+    client.force_login(make_administrator(scene.workspace, name="Wang Lei"))
     context = browser.new_context(
         base_url=live_server.url, viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
     )

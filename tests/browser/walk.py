@@ -67,8 +67,6 @@ if GALLERY:  # Who keeps the pictures has the time to read every page in every l
 # The documentation's pictures.
 DOCUMENTED: Final = {
     "journeys_list_1280_light_en": "journeys",
-    "journeys_publish_1280_light_en": "publish",
-    "journeys_run_1280_light_en": "run",
     "journeys_run_1280_dark_en": "run-dark",
 }
 HEIGHTS: Final = {1280: 800, 390: 844}
@@ -117,11 +115,23 @@ async ([options, judged]) => {
   )];
 }
 """
+# How far parts of the page jumped while it came, beside what somebody's key or click moved.
+WATCH: Final = """
+if (window.shifted === undefined) {  // The page is asked to do this again before each address.
+  window.shifted = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      if (!entry.hadRecentInput) window.shifted += entry.value;
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+}
+"""
+SHIFT: Final = 0.02
 SETTLED: Final = """
 () => !document.querySelector(".htmx-request, [aria-busy=true], #swagger-ui:not(:has(.opblock))")
   && document.fonts.ready.then(() => true)
 """
-UNREACHED: Final = re.compile(r"net::ERR_|console: htmx:")
+UNREACHED: Final = re.compile(r"net::ERR_|console: (htmx:|Response Status Error)")
 TOO_WIDE: Final = """
 () => document.documentElement.scrollWidth > innerWidth ? ["scrolls sideways"] : []
 """
@@ -288,6 +298,8 @@ class Walk:
         if not row.network:  # What is slow for good never settles.
             page.wait_for_function(SETTLED)
         found: set[str] = set()
+        if not row.steps and (shifted := page.evaluate("window.shifted")) >= SHIFT:
+            found.add(f"jumps by {shifted:.3f} while it loads")
         if self.shop.language == Language.CHINESE and not PARTLY_ENGLISH.fullmatch(row.title):
             found |= {f"English: {word}" for word in foreign_words(page, names=CODES)}
             found |= {f"space: {where}" for where in spaces(page)}
@@ -341,6 +353,7 @@ class Walk:
         )
         if any(look.options for look in self.looks[self.shop.language]):
             context.add_init_script(Axe().axe_script)  # The browser keeps it for every page.
+        context.add_init_script(WATCH)
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: self._note(visitor, f"error: {error}"))
@@ -377,6 +390,7 @@ def _clients(shop: Shop) -> dict[str, Client]:
         ("starter", shop.starter),
         ("beginner", shop.beginner),
         ("analyst", shop.analyst),
+        ("developer", shop.developer),
     ):
         clients[visitor] = Client()
         clients[visitor].force_login(user)
