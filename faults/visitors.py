@@ -1,7 +1,7 @@
 """Somebody who is logged in at a web process of the rig's; what they are shown is kept for I6."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import unescape
 from typing import Any, Final
 from urllib.error import HTTPError
@@ -10,8 +10,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.conf import settings
 from django.test import Client
+from django.urls import reverse
 
 from faults.rig import Rig
+from journeys.models import Journey
 
 _CSRF: Final = "c" * 32
 
@@ -57,3 +59,11 @@ def field(page: str, name: str) -> str:
     """Return the value of a form's field."""
     found = re.search(rf'name="{name}" value="([^"]*)"', page)
     return unescape(found[1]) if found else ""
+
+
+def publishing(marketer: Visitor, journey: Journey, *, people: int) -> Callable[[], int]:
+    """Let a marketer read the review; return what presses its button."""
+    address = reverse("journeys:publish", args=[journey.workspace.slug, journey.pk])
+    review = marketer.get(address + "?count=")
+    confirmed = {"seen": field(review, "seen"), "number": str(people)}
+    return lambda: marketer.post(address, confirmed)

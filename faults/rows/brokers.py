@@ -16,8 +16,7 @@ from faults.processes import check, free_port
 from faults.rabbit import Rabbit
 from faults.rig import NO_BREAKER, Rig, totals
 from faults.rows.crashes import is_over
-from faults.rows.semantics import publishing
-from faults.visitors import Visitor
+from faults.visitors import Visitor, publishing
 from journeys.models import Run
 from qa_webhook.servers import Valkey
 from tests.journeys.test_runner import publish

@@ -20,6 +20,7 @@ from faults.matrix import Figures, row
 from faults.processes import ROOT, NotRunError, check, free_port, python, wait_until
 from faults.proxy import Proxy
 from faults.rig import FLUSH_PEOPLE, LEASE_SECONDS, Rig, totals
+from faults.visitors import Visitor, publishing
 from identity.models import Profile
 from journeys.choices import RunState
 from journeys.models import Run
@@ -337,7 +338,7 @@ def clock(directory: Path, *, seconds: int) -> dict[str, str]:
     return told
 
 
-@row("A16", "senders and planners whose clocks are an hour off, either way", guard="clock")
+@row("A16", "senders, planners and web with clocks that are an hour off, either way", guard="clock")
 def wrong_clocks(rig: Rig) -> Figures:
     clocks = [clock(rig.directory, seconds=off) for off in (3_600, -3_600)]
     scene = rig.scene("first/1", people=300, submit=50, concurrency=32)
@@ -363,7 +364,13 @@ def wrong_clocks(rig: Rig) -> Figures:
 def planned_by_wrong_clocks(rig: Rig, clocks: list[dict[str, str]]) -> None:
     """Start runs at once and at a time, whichever planner comes first."""
     crowd = rig.crowd("ok", people=100)
-    runs = [publish(crowd, crowd.journey(), timezone.now()) for _ in range(3)]
+    # One is published at a web machine that is an hour ahead, and told to start at once.
+    port = free_port()
+    rig.web(port, host=None, **clocks[0])
+    marketer = Visitor(rig, user=crowd.member, port=port)
+    answered = publishing(marketer, crowd.journey(), people=100)()
+    check(answered in (200, 204, 302), f"it is published: {answered}")
+    runs = [Run.objects.get(), *(publish(crowd, crowd.journey(), timezone.now()) for _ in "ab")]
     later = timezone.now() + timedelta(seconds=8)
     Run.objects.filter(pk=runs[2].pk).update(starts_at=later)
     for off in clocks:

@@ -17,8 +17,7 @@ from faults.processes import Process, check, free_port
 from faults.rabbit import Rabbit
 from faults.rig import FLUSH_PEOPLE, Rig, totals
 from faults.rows.crashes import attempts, is_over
-from faults.rows.semantics import publishing
-from faults.visitors import Visitor
+from faults.visitors import Visitor, publishing
 from journeys.models import Run
 from qa_webhook import condition
 from tests.journeys.test_runner import publish

@@ -7,7 +7,6 @@ import json
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.utils import format_datetime
@@ -24,8 +23,8 @@ from faults.matrix import Figures, row, tests
 from faults.processes import check, free_port
 from faults.rig import FLUSH_PEOPLE, Rig, totals
 from faults.rows.crashes import is_over
-from faults.visitors import Visitor, field
-from journeys.models import Journey, Run
+from faults.visitors import Visitor, publishing
+from journeys.models import Run
 from tests.factories import make_administrator
 from tests.journeys.factories import Scene as Crowd
 from tests.journeys.test_runner import publish
@@ -283,14 +282,6 @@ def double_launch(rig: Rig) -> Figures:
     check(rig.ledger.count() == 1_000, "everybody is sent to once")
     look_around(rig, scene, made[0], port)
     return {"clicks": 20, "runs": 1, "people": 1_000, "pages seen": len(rig.pages)}
-
-
-def publishing(marketer: Visitor, journey: Journey, *, people: int) -> Callable[[], int]:
-    """Let a marketer read the review; return what presses its button."""
-    address = reverse("journeys:publish", args=[journey.workspace.slug, journey.pk])
-    review = marketer.get(address + "?count=")
-    confirmed = {"seen": field(review, "seen"), "number": str(people)}
-    return lambda: marketer.post(address, confirmed)
 
 
 def look_around(rig: Rig, scene: Crowd, run: Run, port: int) -> None:

@@ -27,6 +27,7 @@ from journeys.publishing import NotPublishable, Review, StepReview
 from journeys.views import words
 from journeys.views.access import get_journey
 from journeys.views.answers import go_to
+from workspaces import clock
 from workspaces.points import Point
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -78,7 +79,7 @@ def publish(request: WorkspaceRequest, pk: int) -> HttpResponse:
 def _publish(request: WorkspaceRequest, journey: Journey, revision: int) -> HttpResponse:
     try:
         published = publishing.publish(
-            journey=journey, revision=revision, user=request.user, now=timezone.now()
+            journey=journey, revision=revision, user=request.user, now=clock.now()
         )
     except NotPublishable:
         journey.refresh_from_db()
