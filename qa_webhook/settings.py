@@ -382,6 +382,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 # -- Mail, only for those who want it: passwords are set through one-time links --------------------
 
 vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+EMAIL_TIMEOUT = 10  # Seconds; who waits for it has other work.
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"console@{_site.hostname}")
 
 # -- Logs ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import identity.ingestion
 import identity.partitions
 import webhooks.partitions
 import webhooks.usage_ends
+from workspaces import mailing
 from workspaces.heartbeats import Heart
 
 
@@ -22,6 +23,12 @@ def upkeep() -> None:
     identity.ingestion.prune(now=now)
     webhooks.usage_ends.tell(now=now)
     call_command("clearsessions")
+
+
+@shared_task(ignore_result=True)
+def mail_notices() -> None:
+    """Mail what stands unread behind the bell, where mail is set up."""
+    mailing.send_due(now=timezone.now())
 
 
 @shared_task(ignore_result=True)

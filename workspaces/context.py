@@ -2,14 +2,13 @@
 
 from typing import Any, Final, NamedTuple
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise, cached_property
 from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
 
-from workspaces import current, members, notices, permissions
+from workspaces import current, mailing, members, notices, permissions
 from workspaces.choices import Language
 from workspaces.models import User, Workspace
 from workspaces.points import Point
@@ -146,8 +145,7 @@ class Frame:
 
     @property
     def sends_mail(self) -> bool:
-        """Tell whether mail is set up: the dummy backend is what stands there without."""
-        return not settings.EMAIL_BACKEND.endswith("dummy.EmailBackend")
+        return mailing.is_set_up()
 
     @property
     def notices_url(self) -> str:

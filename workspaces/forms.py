@@ -6,6 +6,7 @@ from allauth.mfa.totp import forms as totp
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from workspaces import mailing
 from workspaces.choices import Language
 from workspaces.models import User
 
@@ -83,5 +84,13 @@ class SettingsForm(_UserForm):
 
     class Meta:
         model = User
-        fields = ("name", "language")
-        labels = {"name": _("Name")}
+        fields = ("name", "language", "wants_mail")
+        labels = {"name": _("Name"), "wants_mail": _("E-mail me notices that I have not read")}
+        help_texts = {
+            "wants_mail": _("After five minutes, together. Each stays behind the bell too.")
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not mailing.is_set_up():
+            del self.fields["wants_mail"]

@@ -34,6 +34,7 @@ class Notice(models.Model):
     subject = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(_("when"), auto_now_add=True)
     read_at = models.DateTimeField(_("read"), null=True, blank=True)
+    mailed_at = models.DateTimeField(_("mailed"), null=True, blank=True)
 
     objects = NoticeQuerySet.as_manager()
 
@@ -49,6 +50,12 @@ class Notice(models.Model):
                 fields=["user", "workspace"],
                 condition=Q(read_at=None),
                 name="workspaces_notice_unread",
+            ),
+            # Read every minute for what is to be mailed.
+            models.Index(
+                fields=["created_at"],
+                condition=Q(mailed_at=None, read_at=None),
+                name="workspaces_notice_to_mail",
             ),
         ]
         constraints = [

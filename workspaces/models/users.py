@@ -39,6 +39,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         blank=True,
         help_text=_("Empty: the language of the workspace."),
     )
+    wants_mail = models.BooleanField(_("unread notices by e-mail"), default=True)
     is_active = models.BooleanField(_("active"), default=True)
     # Follows from being an administrator somewhere; written by workspaces.members alone.
     is_staff = models.BooleanField(_("may enter the set-up"), default=False, editable=False)
