@@ -392,6 +392,11 @@ def test_the_whole_way_from_the_list_to_a_tested_step_takes_17_clicks(
     lists_chosen_from = 1
     content = page.get_by_label("Content", exact=True)
     content.click()
+    page.keyboard.type("abc")
+    expect(page.locator("#content-preview")).to_have_text("ContentDiscount activity at abc")
+    expect(panel).to_contain_text("people without it are skipped")
+    picture(page, "step")
+    page.keyboard.press("Control+a")
     page.keyboard.type("Dear  Hello")
     for _letter in " Hello":
         page.keyboard.press("ArrowLeft")
