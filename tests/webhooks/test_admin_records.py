@@ -3,11 +3,13 @@
 import re
 import uuid
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.admin.utils import quote
+from django.core.management import call_command
 from django.db import connection, models
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -191,6 +193,24 @@ def test_a_page_costs_the_same_for_few_and_many(client: Client, plan: Plan) -> N
     make_deliveries(plan, 90)
 
     assert queries() == few
+
+
+def test_whoever_was_accepted_at_the_second_try_is_not_said_to_have_failed(
+    client: Client, plan: Plan
+) -> None:
+    (delivery,) = make_deliveries(plan, 1, status_code=503, attempts=2, first_attempt_at=NOW)
+    make_attempt(plan.webhook, delivery.pk, NOW)
+    Attempt.objects.update(outcome="answered", status_code=200)
+    login(client, make_administrator(plan.workspace))
+    listed = StringIO()
+    call_command("deliveries", "list", workspace=plan.workspace.slug, stdout=listed)
+
+    (row,) = client.get(LEDGER).context["cl"].result_list
+    page = client.get(f"{LEDGER}{delivery.pk}/change/").content.decode()
+
+    assert row.last_status == 200
+    assert re.search(r"field-answered.*?200", page, re.DOTALL)
+    assert " delivered 200" in listed.getvalue()
 
 
 def test_the_list_reads_its_own_table_alone(client: Client, plan: Plan) -> None:

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from webhooks import answers, ids, plans, rebuilding, redelivery
+from webhooks import answers, ids, ledger, plans, rebuilding, redelivery
 from webhooks.admin.records import OneWorkspaceAdmin, RecordList, WebhookFilter
 from webhooks.admin.showing import Masks, code, hidden, milliseconds, table
 from webhooks.answers import Outcome
@@ -36,7 +36,15 @@ TONES = {
 
 
 class RecentFirst(RecordList):
+    """Tells every row how its last try was answered."""
+
     moment = "updated_at"
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        statuses = ledger.last_statuses(self.result_list)
+        for row in self.result_list:
+            row.last_status = statuses[row.pk]
 
 
 class DeliveryStateFilter(admin.SimpleListFilter):
@@ -71,7 +79,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
     """One line a person, each once; IDs masked for whoever may not see them."""
 
     changelist = RecentFirst
-    list_display = ("changed", "person", "webhook", "journey", "outcome", "status_code", "attempts")
+    list_display = ("changed", "person", "webhook", "journey", "outcome", "answered", "attempts")
     list_filter = (DeliveryStateFilter, WebhookFilter)
     search_fields = ("id",)
     search_help_text = gettext_lazy("A delivery ID (dlv_…) or a QAID.")
@@ -84,7 +92,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         "reach",
         "outcome",
         "attempts",
-        "status_code",
+        "answered",
         "took",
         "first_attempt_at",
         "updated_at",
@@ -108,6 +116,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         found = self.get_queryset(request).filter(day=ids.day_of(object_id), pk=object_id).first()
         found = found or super().get_object(request, object_id, from_field)
         found.masks = Masks(request)
+        found.last_status = ledger.last_statuses([found])[found.pk]
         return found
 
     def get_search_results(
@@ -127,6 +136,10 @@ class DeliveryAdmin(OneWorkspaceAdmin):
     @admin.display(description=gettext_lazy("changed"))
     def changed(self, obj: Delivery) -> str:
         return date_format(timezone.localtime(obj.updated_at), "DATETIME_FORMAT")
+
+    @admin.display(description=gettext_lazy("status"))
+    def answered(self, obj: Any) -> int | str:
+        return obj.last_status or "–"
 
     @admin.display(description=gettext_lazy("sent to"))
     def person(self, obj: Any) -> str:

@@ -118,9 +118,13 @@ class Command(AskingCommand):
             qaids=[options["qaid"]] if options["qaid"] else (),
             limit=options["limit"],
         )
+        statuses = ledger.last_statuses(found.deliveries)
         for delivery in found.deliveries:
+            status = statuses[delivery.pk]
             self.stdout.write(
-                json.dumps(_plain(delivery)) if options["as_json"] else _line(delivery)
+                json.dumps(_plain(delivery, status))
+                if options["as_json"]
+                else _line(delivery, status)
             )
         if found.following and not options["as_json"]:
             self.stdout.write(
@@ -139,7 +143,8 @@ class Command(AskingCommand):
             tries = [each._asdict() for each in ledger.tries_of(delivery)]
             if not in_clear:
                 tries = [each | {"answer": None} for each in tries]
-            shown = _plain(delivery) | {"tries": tries}
+            (status,) = ledger.last_statuses([delivery]).values()
+            shown = _plain(delivery, status) | {"tries": tries}
             if in_clear:
                 body = ledger.body_of(delivery)
                 shown["body"] = body.decode() if body else None
@@ -315,7 +320,7 @@ def _require_view(actor: User | None, workspace: Workspace) -> None:
         permissions.require(actor, workspace, Point.VIEW_DELIVERIES)
 
 
-def _plain(delivery: Delivery) -> dict[str, Any]:
+def _plain(delivery: Delivery, status: int | None) -> dict[str, Any]:
     return {
         "id": delivery.pk,
         "state": delivery.state,
@@ -325,14 +330,13 @@ def _plain(delivery: Delivery) -> dict[str, Any]:
         "qaid": delivery.qaid,
         "message_id": delivery.message_id,
         "attempts": delivery.attempts,
-        "status_code": delivery.status_code,
+        "status_code": status,  # Of the last try.
         "first_attempt_at": delivery.first_attempt_at and delivery.first_attempt_at.isoformat(),
         "updated_at": delivery.updated_at.isoformat(),
     }
 
 
-def _line(delivery: Delivery) -> str:
+def _line(delivery: Delivery, status: int | None) -> str:
     reason = f" {answers.reason_sentence(delivery.reason)}" if delivery.reason else ""
-    status = f" {delivery.status_code}" if delivery.status_code else ""
     moment = timezone.localtime(delivery.updated_at).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{moment} {delivery.pk} {delivery.state}{status}{reason}"
+    return f"{moment} {delivery.pk} {delivery.state}{f' {status}' if status else ''}{reason}"
