@@ -73,7 +73,9 @@ export function start() {
       event,
       (from) => {
         for (const menu of document.querySelectorAll(".menu:popover-open")) {
-          if (!menu.contains(from.target)) menu.hidePopover();
+          // A window that changes has no place in the page; a phone's keyboard changes it for a field.
+          const stays = from.target instanceof Node ? menu.contains(from.target) : menu.matches(".menu-form");
+          if (!stays) menu.hidePopover();
         }
       },
       { capture: true, passive: true },

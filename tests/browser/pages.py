@@ -85,6 +85,12 @@ def asking(name: str, **more: Any) -> Step:
 PANEL: Final = asking("journeys:panel", seen="aside.panel")
 TEST: Final = asking("journeys:test", seen="#dialog-wide[open] [name=typed_id]")
 
+
+def menu(as_: str, on: str, *arguments: str, button: str) -> Row:
+    """A page whose menu is open."""
+    return page(on, *arguments, as_=as_, steps=(Step(button, seen=".menu:popover-open"),))
+
+
 CONSOLE: Final = (
     # Within five minutes of the log-in, as these ask the password again later.
     page("mfa_index", visitor="secured"),
@@ -122,6 +128,11 @@ CONSOLE: Final = (
     page("journeys:list", "slug", query="?q=nothing", as_="journeys_list_no_match"),
     page("journeys:list", "new slug", visitor="starter", as_="journeys_list_first_use"),
     part("journeys:create", "journeys:list", ("slug",), asking("journeys:create")),
+    menu("menu_user", "journeys:list", "slug", button="[popovertarget=menu-user]"),
+    menu("menu_workspaces", "journeys:list", "slug", button=".header [popovertarget^=menu-work]"),
+    menu("menu_journey", "journeys:list", "slug", button=".table [popovertarget^=menu-]"),
+    menu("menu_add", "journeys:editor", *_DRAFT, button=".canvas-graph [popovertarget=menu-add]"),
+    menu("menu_time", "journeys:deliveries", "slug", button="[popovertarget=time-span]"),
     page("journeys:editor", *_DRAFT),
     page("journeys:editor", "slug", "running", as_="journeys_editor_running"),
     page("journeys:editor", "slug", "listening", as_="journeys_editor_listening"),
