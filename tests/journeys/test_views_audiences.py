@@ -499,7 +499,11 @@ def test_who_changes_an_audience_is_warned_of_journeys_not_started(
 
     after = admin.get(url(scene, "audience", audience.pk)).content.decode()
 
+    unused = make_audience(scene.workspace, name="Of nobody", rules=BATH)
     assert "Used in 1 journey" in before
+    assert "Not used in a journey" in (
+        admin.get(url(scene, "audience", unused.pk)).content.decode()
+    )
     assert "has not started yet" not in before
     assert "“Welcome” has not started yet." in after
 
