@@ -200,3 +200,13 @@ def test_a_key_is_a_record_in_words() -> None:
     assert "Send events" in page
     assert "events:write" not in page
     assert key.prefix in page
+
+
+def test_the_password_of_an_account_is_explained_in_the_readers_language() -> None:
+    operator = make_operator(language="zh-hans")
+    client = logged_in(operator)
+
+    page = client.get(f"/admin/workspaces/user/{operator.pk}/password/").content.decode()
+
+    assert "停用后，此账号当前的密码将失效。" in page
+    assert "Whether the user" not in page

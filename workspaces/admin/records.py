@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, SetUnusablePasswordMixin
 from django.contrib.auth.models import Group
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -179,10 +180,24 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
 admin.site.unregister(Group)
 
 
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg] # generic in the stubs only
+    """Django puts the help of one field together while it is imported: in English for good."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "usable_password" in self.fields:
+            self.fields["usable_password"].help_text = format_html(
+                '{}<ul id="id_unusable_warning" class="messagelist"><li>{}</li></ul>',
+                SetUnusablePasswordMixin.usable_password_help_text,
+                _("If disabled, the current password for this user will be lost."),
+            )
+
+
 @admin.register(User)
 class UserAccountAdmin(OperatorModelAdmin, UserAdmin):  # type: ignore[type-arg] # generic in the stubs only
     """Users are the installation's, not a tenant's: for operators alone."""
 
+    change_password_form = PasswordForm
     told_fields = ("email", "name", "language", "is_active")
     ordering = ("email",)
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
