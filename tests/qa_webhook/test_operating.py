@@ -124,7 +124,7 @@ def test_requests_and_errors_are_told_by_class_with_an_example(receiver: Receive
     scene = make_scene(receiver.url("/in"), people=4)
     receiver.behave("/in", Behaviour(status=503))
     scene.submit()
-    scene.drain(seconds=0.5, schedule=(timedelta(minutes=5),) * 3)
+    scene.drain(seconds=3, schedule=(timedelta(minutes=5),) * 3)
 
     (found,) = monitoring.conditions([scene.webhook.pk])
     assert sum(found.requests.values()) >= 4
