@@ -319,6 +319,25 @@ def test_a_step_is_built_tested_and_saved_by_keyboard_alone(
     assert len(receiver.entries("/coupons")) == 1
 
 
+def test_enter_right_after_the_test_id_waits_for_the_values_of_the_person(
+    page: Page, scene: Scene, webhook: Webhook, receiver: Receiver
+) -> None:
+    texts = {"values": {FIRST: "Dear ${name} Hello"}, "variables": {FIRST: (NICKNAME,)}}
+    step = scene.config(webhook=webhook.pk, **texts)
+    page.goto(editor_url(scene, scene.journey(steps=[step])))
+    page.locator(".canvas-graph .node-main").nth(1).click()
+    page.get_by_role("button", name="Test send").click()
+    test = page.get_by_role("dialog", name="Test send")
+    page.route("**/test/values/", lambda route: (page.wait_for_timeout(500), route.continue_()))
+    test.get_by_label("Test ID").focus()
+    page.keyboard.type("13800000001")
+    page.keyboard.press("Enter")
+    expect(test.get_by_text("accepted the test")).to_be_visible()
+
+    (entry,) = receiver.entries("/coupons")
+    assert json.loads(entry.body)["recipients"][0]["params"][FIRST] == "Dear Zhang San Hello"
+
+
 def tab_to(page: Page, wanted: Locator) -> None:
     """Go there as whoever has no mouse does."""
     for _press in range(60):
