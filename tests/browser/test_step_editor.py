@@ -328,7 +328,12 @@ def test_enter_right_after_the_test_id_waits_for_the_values_of_the_person(
     page.locator(".canvas-graph .node-main").nth(1).click()
     page.get_by_role("button", name="Test send").click()
     test = page.get_by_role("dialog", name="Test send")
-    page.route("**/test/values/", lambda route: (page.wait_for_timeout(500), route.continue_()))
+
+    def later(route: Route) -> None:
+        page.wait_for_timeout(500)
+        route.continue_()
+
+    page.route("**/test/values/", later)
     test.get_by_label("Test ID").focus()
     page.keyboard.type("13800000001")
     page.keyboard.press("Enter")
