@@ -275,7 +275,7 @@ def test_open_requests_are_seen_to_while_a_chunk_is_made_ready(receiver: Receive
     transport = WatchedTransport()
 
     # Nothing is settled because of the time, so that nothing else leaves no time to wait.
-    scene.drain(transport=transport, flush_seconds=60.0, flush_people=220)
+    scene.drain(transport=transport, flush_seconds=60.0, flush_answers=220, flush_people=220)
 
     # Two in the middle of each chunk, one before its messages are packed.
     assert transport.glances == 6
