@@ -88,7 +88,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     for pid in pids:
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # It ended, or is just ending.
             continue
         total += int(fields[11]) + int(fields[12])
     return total / _TICKS
