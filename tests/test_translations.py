@@ -51,6 +51,23 @@ def test_every_entry_is_translated(catalogue: polib.POFile) -> None:
     assert [entry.msgid for entry in catalogue.untranslated_entries()] == [], HOW_TO_MEND
 
 
+@pytest.mark.parametrize(
+    ("about", "word", "said"),
+    [
+        ("time", "From", "不早于"),
+        ("grant", "To", "授予对象"),
+        ("breaker", "Open", "已熔断"),
+        ("breaker", "Closed", "正常"),
+    ],
+)
+def test_a_word_with_two_meanings_is_said_by_what_it_is_about(
+    about: str, word: str, said: str
+) -> None:
+    with translation.override("zh-hans"):
+        assert translation.pgettext(about, word) == said
+        assert translation.gettext(word) != said
+
+
 def test_no_entry_is_a_guess(catalogue: polib.POFile) -> None:
     assert [entry.msgid for entry in catalogue.fuzzy_entries()] == [], HOW_TO_MEND
 

@@ -82,6 +82,6 @@ class AttemptKind(models.TextChoices):
 
 
 class BreakerState(models.TextChoices):
-    CLOSED = "closed", _("Closed")
-    OPEN = "open", _("Open")
+    CLOSED = "closed", pgettext_lazy("breaker", "Closed")
+    OPEN = "open", pgettext_lazy("breaker", "Open")
     PROBING = "probing", _("Probing")
