@@ -211,6 +211,7 @@ def test_whoever_was_accepted_at_the_second_try_is_not_said_to_have_failed(
     assert row.last_status == 200
     assert re.search(r"field-answered.*?200", page, re.DOTALL)
     assert " delivered 200" in listed.getvalue()
+    assert '<th scope="col">Duration</th>' in page
 
 
 def test_the_list_reads_its_own_table_alone(client: Client, plan: Plan) -> None:
@@ -417,9 +418,13 @@ def test_receipts_are_listed_with_the_newest_first(client: Client, plan: Plan) -
         )
     login(client, make_administrator(plan.workspace))
 
-    found = client.get("/admin/webhooks/receipt/").context["cl"].result_list
+    listed = client.get(RECEIPTS)
+    found = listed.context["cl"].result_list
 
     assert [row.code for row in found] == ["404", "200"]
+    page = client.get(f"{RECEIPTS}{found[0].pk}/change/").content.decode()
+    assert re.search(r"field-their_message[^>]*>–<", listed.content.decode())
+    assert re.search(r"field-their_message.*?–", page, re.DOTALL)
 
 
 def make_messages(plan: Plan, count: int) -> None:

@@ -195,7 +195,15 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         rows = Attempt.objects.filter(day=obj.day, delivery_id=obj.pk).order_by("at")[:100]
         may_read = obj.masks.may_read(obj.plan)
         return table(
-            (_("Attempt"), _("When"), _("Kind"), _("Outcome"), _("Status"), _("Time"), _("Answer")),
+            (
+                _("Attempt"),
+                _("When"),
+                _("Kind"),
+                _("Outcome"),
+                _("Status"),
+                _("Duration"),
+                _("Answer"),
+            ),
             [
                 (
                     row.number,
@@ -225,7 +233,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
                     meanings.get(row.code, "–"),
                     date_format(timezone.localtime(row.occurred_at), "DATETIME_FORMAT"),
                     date_format(timezone.localtime(row.received_at), "DATETIME_FORMAT"),
-                    row.message if may_read or not row.message else hidden(),
+                    (row.message or "–") if may_read or not row.message else hidden(),
                 )
                 for row in rows
             ],

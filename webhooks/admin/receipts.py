@@ -22,7 +22,7 @@ class ReceiptAdmin(OfDeliveryAdmin):
     @admin.display(description=gettext_lazy("message"))
     def their_message(self, obj: Any) -> str:
         may_read = not obj.message or obj.masks.may_read(obj.webhook)
-        return obj.message if may_read else hidden()
+        return (obj.message or "–") if may_read else hidden()
 
 
 @admin.register(Redelivery)
