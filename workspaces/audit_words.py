@@ -72,8 +72,10 @@ ACTS: Final[dict[str, Promise]] = {
 _FIELDS: Final[dict[str, Promise]] = {
     "ends_at": gettext_lazy("end"),
     "expires_at": gettext_lazy("expires"),
+    "fingerprint": gettext_lazy("fingerprint"),
     "for": gettext_lazy("for"),
     "key": gettext_lazy("key"),
+    "kind": gettext_lazy("kind"),
     "names": gettext_lazy("names"),
     "number": gettext_lazy("number"),
     "points": gettext_lazy("permissions"),

@@ -68,6 +68,16 @@ def test_who_is_told_in_the_language_of_the_reader(client: Client) -> None:
     assert re.search(r'<td[^>]* class="field-who">系统</td>', page)
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "kind, fingerprint"), ("zh-hans", "类别、指纹")]
+)
+def test_what_no_model_has_is_named_in_the_readers_words(language: str, said: str) -> None:
+    entry = AuditEntry(object_type="webhooks.webhook", changes={"kind": "", "fingerprint": ""})
+
+    with translation.override(language):
+        assert entry.changed == said
+
+
 def test_a_snapshot_tells_that_a_secret_changed_and_not_which() -> None:
     workspace = make_workspace()
     key = api_keys.create(workspace=workspace, name="CRM", scopes=[], actor=None).key

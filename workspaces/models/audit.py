@@ -3,6 +3,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext
 
 from workspaces import audit_words
 from workspaces.choices import Via
@@ -83,4 +84,6 @@ class AuditEntry(models.Model):
     @property
     def changed(self) -> str:
         """Return the names of what was changed, as screens have them."""
-        return ", ".join(audit_words.field(self.object_type, name) for name in self.changes)
+        return pgettext("between values", ", ").join(
+            audit_words.field(self.object_type, name) for name in self.changes
+        )
