@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from identity import audience_rules, masking
 from identity.models import EventAttribute, Identifier, IdType, IncomingEvent, Profile
@@ -305,7 +305,8 @@ class _Explaining:
             named = {"value": value, "source": identifier.data_source.name}
             by_type.setdefault(kind.pk, []).append(_("%(value)s (%(source)s)") % named)
         for pk in wanted:
-            shown = {"id_type": self.id_types[pk].code, "values": ", ".join(by_type.get(pk, []))}
+            values = pgettext("between values", ", ").join(by_type.get(pk, []))
+            shown = {"id_type": self.id_types[pk].code, "values": values}
             if pk in by_type:
                 self._add("id", _("%(id_type)s known now: %(values)s.") % shown)
             else:
@@ -328,7 +329,7 @@ class _Explaining:
         ):
             names = [variable for _parameter, variable in compiled.parameters.mask_names(mask)]
             if names:
-                shown = {"names": ", ".join(names)}
+                shown = {"names": pgettext("between values", ", ").join(names)}
                 self._add("variable", sentence % shown, delivery.first_attempt_at)
         tries = ledger.tries_of(delivery)
         counted = [each for each in tries if each.kind != AttemptKind.LATE]

@@ -7,6 +7,7 @@ from typing import Final
 
 from django.db.models import Case, Count, F, FloatField, OuterRef, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Cast, NullIf
+from django.utils.translation import pgettext
 
 from journeys import components, context
 from journeys.attention import Mark, marks_of
@@ -149,4 +150,4 @@ def _webhooks(document: Document, loaded: Context) -> str:
         for pk in components.of(step).needs(step.config).webhooks:
             if pk in loaded.webhooks:
                 names[loaded.webhooks[pk].name] = None
-    return ", ".join(names)
+    return pgettext("between values", ", ").join(names)

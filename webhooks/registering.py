@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from webhooks import keys, own_headers, revisions
 from webhooks.choices import Authentication, ParameterType, SecretKind, WebhookState
@@ -100,7 +100,7 @@ def deletion_problem(webhook: Webhook) -> str:
     """Return the sentence that says why the webhook cannot be deleted, or an empty one."""
     names = list(webhook.uses.order_by("journey_name").values_list("journey_name", flat=True))
     if names:
-        shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+        shown = pgettext("between values", ", ").join(names[:3]) + (" …" if len(names) > 3 else "")
         return ngettext(
             "It cannot be deleted: %(count)s journey uses it (%(names)s). Disable it instead.",
             "It cannot be deleted: %(count)s journeys use it (%(names)s). Disable it instead.",

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from identity import audiences
@@ -174,7 +175,7 @@ def audience_delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 
 def _in_use(uses: Sequence[Use]) -> str:
-    names = ", ".join(use.journey.name for use in uses[:5])
+    names = pgettext("between values", ", ").join(use.journey.name for use in uses[:5])
     more = f" (+{len(uses) - 5})" if len(uses) > 5 else ""
     sentence = _("It is used by: %(names)s. Give these journeys another audience first.")
     return sentence % {"names": f"{names}{more}"}

@@ -15,7 +15,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from webhooks import answers, granting
 from webhooks.choices import WebhookState
@@ -93,7 +93,9 @@ class WebhookColumns:
         if not uses:
             return "–"
         links = format_html_join(
-            ", ", '<a href="{}">{}</a>', ((use.url, use.journey_name) for use in uses[:NAMES_SHOWN])
+            pgettext("between values", ", "),
+            '<a href="{}">{}</a>',
+            ((use.url, use.journey_name) for use in uses[:NAMES_SHOWN]),
         )
         return format_html("{}{}", links, more_than_shown(len(uses)))
 
@@ -102,7 +104,8 @@ class WebhookColumns:
         names: list[str] = obj.around.holders
         if not names:
             return _("Administrators only")
-        return ", ".join(names[:NAMES_SHOWN]) + more_than_shown(len(names))
+        shown = pgettext("between values", ", ").join(names[:NAMES_SHOWN])
+        return shown + more_than_shown(len(names))
 
 
 class StateFilter(admin.SimpleListFilter):
