@@ -120,16 +120,21 @@ def language(request: MemberRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def settings(request: MemberRequest) -> HttpResponse:
-    """The member's own name and language."""
+    """The member's own name and language.
+
+    The zone that it names is that of the workspace in the header.
+    """
     form = SettingsForm(request.POST if request.method == "POST" else None, instance=request.user)
     if form.is_valid():
         form.save()
         messages.success(request, _("Your settings are saved."))
         return redirect("workspaces:settings")
     context = {"form": form, "memberships": _memberships(request.user)}
-    return render(
-        request, "workspaces/settings.html", context, status=422 if form.is_bound else 200
-    )
+    workspace = current.workspace(request)
+    with timezone.override(workspace.zone if workspace else None):
+        return render(
+            request, "workspaces/settings.html", context, status=422 if form.is_bound else 200
+        )
 
 
 @require_GET

@@ -51,7 +51,7 @@ def test_every_page_names_the_zone_of_its_times(zone: str, said: str) -> None:
     workspace = make_workspace(time_zone=zone)
     client = logged_in(make_administrator(workspace))
 
-    for address in (f"/w/{workspace.slug}/journeys/", "/notices/"):
+    for address in (f"/w/{workspace.slug}/journeys/", "/notices/", "/settings/"):
         assert f"Times in {said}</footer>" in client.get(address).content.decode()
 
 
