@@ -105,7 +105,7 @@ def stops_sending(shop: Shop) -> None:
 
 def fails(shop: Shop) -> None:
     run = Run.objects.select_related("journey").get(pk=shop.values["run"])
-    ending.fail(run, reason="fault", now=timezone.now())
+    ending.fail(run, reason="broken", now=timezone.now())
 
 
 def loses_the_right(shop: Shop) -> None:
