@@ -115,7 +115,7 @@ def _detail(progress: Progress) -> str:
     if run.started_at and run.ended_at:
         seconds = max((run.ended_at - run.started_at).total_seconds(), 1.0)
         took = {"time": words.duration(seconds), "rate": _rate(progress.ended / seconds)}
-        return _("%(rate)s, in %(time)s") % took
+        return _("%(rate)s, took %(time)s") % took
     if run.state not in (RunState.PLANNING, RunState.RUNNING) or progress.rate <= 0:
         return ""
     if progress.seconds_left is None:
