@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
+from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
 from xdist.scheduler import WorkStealingScheduling
 
@@ -63,6 +64,13 @@ def pytest_collection_finish() -> None:
     """Take what lasts out of the collector's rounds: a fourteenth of an ordinary test's time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _language_of_the_last_request() -> Iterator[None]:
+    """Forget the language that a test's last request leaves to this thread."""
+    yield
+    translation.deactivate()
 
 
 # -- Browser tests ---------------------------------------------------------------------------------
