@@ -118,7 +118,7 @@ def coverage(context: Context, id_types: Sequence[IdType]) -> Coverage:
     covered = {id_type.pk: 0 for id_type in id_types}
     if people is None or context.document.start is None:
         return Coverage(0, covered)
-    key = _key("coverage", context, sorted(covered))
+    key = kept_under("coverage", context, sorted(covered))
     kept: Coverage | None = cache.get(key)
     if kept is not None:
         return kept
@@ -132,7 +132,7 @@ def coverage(context: Context, id_types: Sequence[IdType]) -> Coverage:
 def coverage_within(context: Context, id_types: Sequence[IdType], at_most: timedelta) -> Coverage:
     """Count as ``coverage`` does, and give up after a while: then nothing is known."""
     asked = sorted(id_type.pk for id_type in id_types)
-    kept: Coverage | None = cache.get(_key("coverage", context, asked))
+    kept: Coverage | None = cache.get(kept_under("coverage", context, asked))
     found = kept or _within("coverage", context, at_most, lambda: coverage(context, id_types))
     return found or Coverage(0, dict.fromkeys(asked, 0), is_known=False)
 
@@ -149,7 +149,7 @@ def _within(kind: str, context: Context, at_most: timedelta, count: Callable[[],
 
     What took too long once is not waited for again: what it is needed for comes at once.
     """
-    slow = _key(f"{kind}:slow", context, [])
+    slow = kept_under(f"{kind}:slow", context, [])
     if at_most <= AT_ONCE and cache.get(slow):
         return None
     try:
@@ -160,8 +160,8 @@ def _within(kind: str, context: Context, at_most: timedelta, count: Callable[[],
         return None
 
 
-def _key(kind: str, context: Context, more: Sequence[int]) -> str:
-    """Return under which what was counted of the journey's start is kept."""
+def kept_under(kind: str, context: Context, more: Sequence[int]) -> str:
+    """Return under what is kept what was counted of a start, for its workspace alone."""
     start = context.document.start
     asked = [context.workspace.pk, start.to_json() if start else None, list(more)]
     return f"journeys.{kind}:{sha256(json.dumps(asked).encode()).hexdigest()}"

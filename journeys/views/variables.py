@@ -119,8 +119,7 @@ def _rates(
 ) -> Rates | None:
     """Return how often each source is filled; None when that takes longer to count."""
     in_clear = may(request, Point.VIEW_PROFILES)
-    start = loaded.document.start
-    key = f"journeys.rates:{start.key if start else ''}:{hash(str(start))}:{in_clear}"
+    key = previews.kept_under("rates", loaded, [in_clear])
     found: Rates | None = cache.get(key)
     if found is None:
         found = previews.fill_rates_within(

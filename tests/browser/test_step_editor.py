@@ -343,6 +343,32 @@ def test_enter_right_after_the_test_id_waits_for_the_values_of_the_person(
     assert json.loads(entry.body)["recipients"][0]["params"][FIRST] == "Dear Zhang San Hello"
 
 
+def test_a_test_send_that_waits_for_values_is_not_sent_once_its_dialog_is_left(
+    page: Page, scene: Scene, webhook: Webhook, receiver: Receiver
+) -> None:
+    step = scene.config(
+        webhook=webhook.pk, values={FIRST: "Dear ${name}"}, variables={FIRST: (NICKNAME,)}
+    )
+    page.goto(editor_url(scene, scene.journey(steps=[step])))
+    page.locator(".canvas-graph .node-main").nth(1).click()
+    page.get_by_role("button", name="Test send").click()
+    test = page.get_by_role("dialog", name="Test send")
+    held: list[Route] = []
+    page.route("**/test/values/", lambda route: held.append(route))  # noqa: PLW0108 # asked for its code
+    test.get_by_label("Test ID").focus()
+    page.keyboard.type("13800000001")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    page.keyboard.press("Escape")
+    expect(test).not_to_be_visible()
+    (route,) = held
+    with page.expect_response("**/test/values/"):
+        route.continue_()
+    page.wait_for_timeout(500)
+
+    assert receiver.entries("/coupons") == []
+
+
 def tab_to(page: Page, wanted: Locator) -> None:
     """Go there as whoever has no mouse does."""
     for _press in range(60):

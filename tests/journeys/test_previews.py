@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -85,6 +86,16 @@ def test_fill_rates_tell_how_many_have_a_value(scene: Scene) -> None:
     assert nickname.example == "Nobody"
     assert found[Source.TAG, "orders"] == previews.FillRate(1, 3, "")
     assert previews.fill_rates(loaded, in_clear=True)[Source.TAG, "orders"].example == "3"
+
+
+def test_what_was_counted_is_kept_for_one_workspace_alone(scene: Scene) -> None:
+    other = make_scene()
+    loaded = [load(each, each.journey()) for each in (scene, other)]
+    mine, theirs = (context.of(each, replace(each.document, start=None)) for each in loaded)
+
+    keys = [previews.kept_under("rates", each, [True]) for each in (mine, theirs)]
+    assert keys[0] != keys[1]
+    assert keys[0] == previews.kept_under("rates", mine, [True])
 
 
 def test_fill_rates_of_attributes_count_events(scene: Scene) -> None:
