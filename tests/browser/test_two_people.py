@@ -259,6 +259,7 @@ def test_every_way_out_of_a_changed_panel_asks(open_as: Open, scene: Scene) -> N
     for way_out in ways:
         way_out()
         question.get_by_role("button", name="Keep editing").click()
+        expect(question).to_be_hidden()
         expect(content).to_have_value(OURS)
 
     nodes(page).filter(has_text="Step 2").click()
