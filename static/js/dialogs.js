@@ -5,6 +5,9 @@ import { icon, text } from "./texts.js";
 
 const openers = new WeakMap();
 
+/** Answers the question that was asked last. */
+let answer = () => {};
+
 export function open(dialog, opener = document.activeElement) {
   if (dialog.open) return;
   openers.set(dialog, opener);
@@ -40,15 +43,17 @@ export function ask({ title, body = "", choices }) {
       button.className = kind ? `button button-${kind}` : "button";
       button.append(...(kind === "danger" ? [icon("trash")] : []), label);
       button.autofocus = Boolean(kind);
-      button.addEventListener("click", () => dialog.close(value));
+      button.addEventListener("click", () => {
+        dialog.close();
+        answer(value);
+      });
       return button;
     }),
   );
-  dialog.returnValue = "";
   open(dialog);
   footer.lastElementChild?.focus();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+    answer = resolve;
   });
 }
 
@@ -77,13 +82,15 @@ export function start() {
     "close",
     (event) => {
       const dialog = event.target;
-      if (!(dialog instanceof HTMLDialogElement)) return;
+      // The browser tells this late: by then the dialog may be open again, and the focus elsewhere.
+      if (!(dialog instanceof HTMLDialogElement) || dialog.open) return;
+      if (dialog.id === "confirm") answer("");
       const opener = openers.get(dialog);
       openers.delete(dialog);
       // A request that fills a closed dialog would open it again.
       for (const busy of dialog.querySelectorAll(".htmx-request")) window.htmx?.trigger(busy, "htmx:abort");
       if (dialog.matches("[data-fill]")) dialog.replaceChildren();
-      if (opener?.isConnected) opener.focus();
+      if (opener?.isConnected && document.activeElement === document.body) opener.focus();
       dialog.dispatchEvent(new CustomEvent("dialog-closed", { bubbles: true }));
     },
     true,

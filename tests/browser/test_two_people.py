@@ -259,7 +259,6 @@ def test_every_way_out_of_a_changed_panel_asks(open_as: Open, scene: Scene) -> N
     for way_out in ways:
         way_out()
         question.get_by_role("button", name="Keep editing").click()
-        expect(question).to_be_hidden()
         expect(content).to_have_value(OURS)
 
     nodes(page).filter(has_text="Step 2").click()
@@ -272,6 +271,34 @@ def test_every_way_out_of_a_changed_panel_asks(open_as: Open, scene: Scene) -> N
     question.get_by_role("button", name="Discard").click()
     page.wait_for_url("**/journeys/")
     assert stored(journey, 1)[1] == "Dear ${name} Hello"
+
+
+@pytest.mark.parametrize("is_asked_again", [False, True])
+def test_an_answered_question_takes_nothing_from_what_is_done_right_after_it(
+    open_as: Open, scene: Scene, is_asked_again: bool
+) -> None:
+    """A browser tells that a dialog is closed some time after it has closed it."""
+    page = open_as(scene.member, scene.journey())
+    question = page.get_by_role("dialog", name="Save the changes?")
+    content = open_step(page)
+    content.fill(OURS)
+    panel(page).get_by_role("button", name="Close").click()
+    expect(question).to_be_visible()
+    question.evaluate(
+        """(dialog, isAskedAgain) => new Promise((resolve) => {
+          dialog.addEventListener("close", () => setTimeout(resolve), { once: true });
+          dialog.querySelector("button").click(); // Keep editing
+          if (isAskedAgain) document.querySelector(".panel-close").click();
+          else document.querySelector("aside.panel textarea").focus();
+        })""",
+        is_asked_again,
+    )
+
+    if is_asked_again:
+        question.get_by_role("button", name="Discard").click()
+        expect(panel(page)).to_have_count(0)
+    else:
+        expect(content).to_be_focused()
 
 
 def test_deleting_the_step_of_a_changed_panel_asks_and_closes_it(
