@@ -68,17 +68,22 @@ export function start() {
     if (item && !item.hasAttribute("data-keep-menu")) item.closest("[popover]")?.hidePopover();
   });
 
-  for (const event of ["resize", "scroll"]) {
-    window.addEventListener(
-      event,
-      (from) => {
-        for (const menu of document.querySelectorAll(".menu:popover-open")) {
-          // A window that changes has no place in the page; a phone's keyboard changes it for a field.
-          const stays = from.target instanceof Node ? menu.contains(from.target) : menu.matches(".menu-form");
-          if (!stays) menu.hidePopover();
-        }
-      },
-      { capture: true, passive: true },
-    );
-  }
+  // A phone's keyboard changes the window too, and a turned phone may have no room for the button.
+  window.addEventListener("resize", () => {
+    for (const menu of document.querySelectorAll(".menu:popover-open")) {
+      const button = document.querySelector(`[popovertarget="${CSS.escape(menu.id)}"][aria-expanded=true]`);
+      if (button?.getClientRects().length) place(menu, button);
+      else menu.hidePopover();
+    }
+  });
+
+  window.addEventListener(
+    "scroll",
+    (event) => {
+      for (const menu of document.querySelectorAll(".menu:popover-open")) {
+        if (!menu.contains(event.target)) menu.hidePopover();
+      }
+    },
+    { capture: true, passive: true },
+  );
 }

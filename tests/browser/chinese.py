@@ -11,9 +11,9 @@ ALLOWED: Final = frozenset(
     re.findall(
         r"\w+",
         """
-        AES API Asia CRM CSV Cookie Ctrl DD Delete EMAIL English Enter GCM HH HTTP HTTPS ID ISO JSON
-        Lines MD5 MM Mapping MOBILE Markdown Name POST QAID SHA Shanghai Standard URL UTC UTF
-        Webhook Webhooks YYYY base64 gzip
+        AES API Alt Asia CRM CSV Cookie Ctrl DD Del Delete EMAIL English Enter GCM HH HTTP HTTPS ID
+        ISO JSON Lines MD5 MM Mapping MOBILE Markdown Name POST QAID SHA Shanghai Standard URL UTC
+        UTF Webhook Webhooks YYYY base64 gzip
         content https ms qa value
         """,
     )

@@ -43,7 +43,8 @@ class Row:
     """One address as one visitor sees it; ``on`` names the page that shows it as its part.
 
     ``before`` changes the shop for this row and those after it; ``network`` what the browser
-    reaches once the page is there.
+    reaches once the page is there. ``narrow`` are the steps when the window has become a phone's,
+    for a menu whose button is gone there; ``widths`` those in which there is anything to see.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Row:
     as_: str = ""
     before: Callable[[Shop], object] | None = None
     network: Callable[[Page], object] | None = None
+    narrow: tuple[Step, ...] = ()
+    widths: tuple[int, ...] = (1280, 390)
 
     @property
     def title(self) -> str:
@@ -74,6 +77,7 @@ def part(name: str, on: str, arguments: tuple[str, ...], *steps: Step, **more: A
 # A click on whatever asks this address; {} stands for it.
 ASKS: Final = '[hx-get="{0}"]:visible, [hx-get^="{0}?"]:visible, [hx-post="{0}"]:visible'
 _DRAFT: Final = ("slug", "draft")
+_DRAFT_STEP: Final = (*_DRAFT, "step")
 _RUN: Final = ("slug", "running", "run")
 _WITHOUT_TOKEN: Final = "[name=csrfmiddlewaretoken]"
 
@@ -86,11 +90,26 @@ PANEL: Final = asking("journeys:panel", seen="aside.panel")
 TEST: Final = asking("journeys:test", seen="#dialog-wide[open] [name=typed_id]")
 
 
-def menu(as_: str, on: str, *arguments: str, button: str) -> Row:
+NAVIGATION: Final = Step(".header-menu", seen=".nav:popover-open")
+
+
+def opened(button: str) -> Step:
+    return Step(f"{button}:visible", seen=".menu:popover-open")
+
+
+def menu(as_: str, on: str, *arguments: str, opens: Step, **more: Any) -> Row:
     """A page whose menu is open."""
-    return page(on, *arguments, as_=as_, steps=(Step(button, seen=".menu:popover-open"),))
+    return page(on, *arguments, **{"as_": as_, "steps": (opens,)} | more)
 
 
+def drawer(as_: str, on: str, *arguments: str) -> Row:
+    """A page whose navigation is open, which is in sight by itself where there is room."""
+    return page(on, *arguments, as_=as_, narrow=(NAVIGATION,), widths=(390,))
+
+
+_WORKSPACES: Final = opened("[popovertarget^=menu-workspaces]")
+_ADD: Final = opened("[popovertarget=menu-add]")
+_STEP_MENU: Final = opened("[popovertarget=menu-step]")
 CONSOLE: Final = (
     # Within five minutes of the log-in, as these ask the password again later.
     page("mfa_index", visitor="secured"),
@@ -128,11 +147,35 @@ CONSOLE: Final = (
     page("journeys:list", "slug", query="?q=nothing", as_="journeys_list_no_match"),
     page("journeys:list", "new slug", visitor="starter", as_="journeys_list_first_use"),
     part("journeys:create", "journeys:list", ("slug",), asking("journeys:create")),
-    menu("menu_user", "journeys:list", "slug", button="[popovertarget=menu-user]"),
-    menu("menu_workspaces", "journeys:list", "slug", button=".header [popovertarget^=menu-work]"),
-    menu("menu_journey", "journeys:list", "slug", button=".table [popovertarget^=menu-]"),
-    menu("menu_add", "journeys:editor", *_DRAFT, button=".canvas-graph [popovertarget=menu-add]"),
-    menu("menu_time", "journeys:deliveries", "slug", button="[popovertarget=time-span]"),
+    drawer("navigation", "journeys:list", "slug"),
+    drawer("navigation_set_up", "admin:webhooks_webhook_changelist"),
+    menu(
+        "menu_user",
+        "journeys:list",
+        "slug",
+        opens=opened("[popovertarget=menu-user]"),
+        widths=(1280,),
+    ),
+    menu(
+        "menu_workspaces",
+        "journeys:list",
+        "slug",
+        opens=_WORKSPACES,
+        narrow=(NAVIGATION, _WORKSPACES),
+    ),
+    menu("menu_journey", "journeys:list", "slug", opens=opened(".table [popovertarget^=menu-]")),
+    menu("menu_add", "journeys:editor", *_DRAFT, opens=_ADD, narrow=(_ADD,)),
+    menu("menu_views", "journeys:editor", *_DRAFT, opens=opened("[popovertarget=menu-views]")),
+    menu("menu_step", "journeys:editor", *_DRAFT_STEP, opens=_STEP_MENU, steps=(PANEL, _STEP_MENU)),
+    menu("menu_time", "journeys:deliveries", "slug", opens=opened("[popovertarget=time-span]")),
+    menu("menu_audiences", "journeys:audiences", "slug", opens=opened(".table [popovertarget]")),
+    menu(
+        "menu_audience",
+        "journeys:audience",
+        "slug",
+        "audience",
+        opens=opened(".header-actions [popovertarget^=menu-]"),
+    ),
     page("journeys:editor", *_DRAFT),
     page("journeys:editor", "slug", "running", as_="journeys_editor_running"),
     page("journeys:editor", "slug", "listening", as_="journeys_editor_listening"),

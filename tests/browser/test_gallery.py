@@ -312,6 +312,49 @@ def test_an_unreachable_server_offers_to_try_again(visit: Opener) -> None:
     site.problems.clear()
 
 
+def test_an_open_menu_stays_at_its_button_when_the_window_changes(visit: Opener) -> None:
+    page, _ = visit("/journeys/")
+    open_menu(page)
+    page.set_viewport_size({"width": 1000, "height": 700})
+
+    page.wait_for_function(
+        """() => {
+          const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+          const [menu, button] = [box("#menu-1:popover-open"), box("[popovertarget=menu-1]")];
+          return Math.abs(menu.right - button.right) <= 1 && menu.top - button.bottom === 4;
+        }"""
+    )
+
+
+def test_an_open_menu_goes_when_the_window_has_no_room_for_its_button(visit: Opener) -> None:
+    page, _ = visit("/journeys/")
+    page.locator("[popovertarget=menu-user]").click()
+    expect(page.locator("#menu-user")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    expect(page.locator("#menu-user")).to_be_hidden()
+
+
+def test_icons_and_words_of_the_drawer_stand_below_each_other(visit: Opener) -> None:
+    page, _ = visit("/journeys/", width=390)
+    page.locator(".header-menu").click()
+    expect(page.locator("#nav")).to_be_visible()
+
+    lefts = page.evaluate(
+        """() => {
+          const left = (node) => {
+            const range = document.createRange();
+            range.selectNodeContents(node.querySelector("span") ?? node.lastChild);
+            return Math.round(range.getBoundingClientRect().left);
+          };
+          const rows = [...document.querySelectorAll("#nav :is(.nav-link, .nav-foot .menu-item)")];
+          return rows.map(left);
+        }"""
+    )
+    assert len(lefts) > 5
+    assert len(set(lefts)) == 1, lefts
+
+
 def test_colours_stand_in_the_tokens_file_only() -> None:
     colour = re.compile(r"#[0-9a-f]{3,8}\b|rgba?\(|hsla?\(", re.IGNORECASE)
     sheets = [sheet for sheet in (STATIC / "css").glob("*.css") if sheet.name != "tokens.css"]

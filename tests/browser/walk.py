@@ -127,10 +127,13 @@ if (window.shifted === undefined) {  // The page is asked to do this again befor
 }
 """
 SHIFT: Final = 0.02
+# What is still counted says so: its request may begin a little later.
 SETTLED: Final = """
 () => !document.querySelector(".htmx-request, [aria-busy=true], #swagger-ui:not(:has(.opblock))")
+  && ![...document.querySelectorAll(".slow-note")].some((note) => note.getClientRects().length)
   && document.fonts.ready.then(() => true)
 """
+CLOSED: Final = """() => !document.querySelector(".menu:popover-open")"""
 UNREACHED: Final = re.compile(r"net::ERR_|console: (htmx:|Response Status Error)")
 TOO_WIDE: Final = """
 () => document.documentElement.scrollWidth > innerWidth ? ["scrolls sideways"] : []
@@ -251,9 +254,7 @@ class Walk:
         if row.network:
             row.network(page)
         try:
-            for step in row.steps:
-                self.do(page, step, row)
-                page.locator(step.seen).first.wait_for()
+            self.do_all(page, row.steps, row)
             self._look(page, row)
         except TookTooLong as error:
             self.wrong.append(f"{row.title}: {error.message}")
@@ -278,6 +279,11 @@ class Walk:
             except NoReverseMatch:
                 continue
         raise AssertionError(f"No address for {name}.")
+
+    def do_all(self, page: Page, steps: Sequence[Step], row: Row) -> None:
+        for step in steps:
+            self.do(page, step, row)
+            page.locator(step.seen).first.wait_for()
 
     def do(self, page: Page, step: Step, row: Row) -> None:
         for selector, value in step.fields:
@@ -308,7 +314,13 @@ class Walk:
         for look in self.looks[self.shop.language]:
             if look.options is None and look.scheme == "dark" and not GALLERY:
                 continue
+            if look.width not in row.widths:
+                continue
+            before = page.viewport_size
             self._show(page, look.width, look.scheme)
+            if row.narrow and before != page.viewport_size:
+                page.wait_for_function(CLOSED)
+                self.do_all(page, row.narrow, row)
             keep(page, f"{row.title}_{look.width}_{look.scheme}_{self.shop.language}")
             name = f"{look.width} {look.scheme}: "
             theirs = SWAGGERS if row.name == SWAGGER else ()
@@ -405,4 +417,6 @@ def keep(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{DOCUMENTED[name]}.png")
     if GALLERY:
         Path(GALLERY).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(GALLERY) / f"{name}.png", full_page=True)
+        # What is open beside its button stands in the window.
+        in_window = page.locator(":is(.menu, .nav):popover-open").count()
+        page.screenshot(path=Path(GALLERY) / f"{name}.png", full_page=not in_window)
