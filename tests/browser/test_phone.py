@@ -1,0 +1,73 @@
+"""The console on a phone."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.pages import Row, page
+from tests.browser.shop import Shop
+from tests.browser.states import is_full
+from tests.browser.walk import SETTLED, Walk
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def walk(browser: Browser, live_server: LiveServer, shop: Shop) -> Iterator[Walk]:
+    walk = Walk(browser, live_server.url, shop)
+    yield walk
+    walk.close()
+
+
+def _open(walk: Walk, row: Row) -> Page:
+    opened = walk.page_of(row.visitor)
+    opened.set_viewport_size({"width": 390, "height": 844})
+    opened.goto(walk.address_of(row.on or row.name, row) + row.query)
+    for step in row.steps:
+        walk.do(opened, step, row)
+        opened.locator(step.seen).first.wait_for()
+    opened.wait_for_function(SETTLED)
+    return opened
+
+
+def _box(found: Locator) -> FloatRect:
+    box = found.bounding_box()
+    assert box is not None
+    return box
+
+
+# --- The header -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "act"),
+    [
+        (page("journeys:run", "slug", "paused", "paused run"), "Resume"),
+        (page("journeys:audience", "slug", "audience"), "Upload a list"),
+        (page("journeys:editor", "slug", "draft"), "Publish"),
+    ],
+)
+def test_beside_what_is_done_to_it_a_name_has_more_than_half_of_the_header(
+    walk: Walk, row: Row, act: str
+) -> None:
+    is_full(walk.shop)
+
+    opened = _open(walk, row)
+
+    header = opened.locator(".header")
+    title = _box(header.locator(".header-title"))
+    assert title["width"] > 390 / 2
+    assert title["height"] <= 48  # Two lines.
+    assert _box(header)["height"] == 56
+    expect(header.locator(".button-primary")).to_have_accessible_name(act)
+
+
+def test_the_header_says_that_a_journey_may_only_be_read(walk: Walk) -> None:
+    opened = _open(walk, page("journeys:editor", "slug", "draft", visitor="analyst"))
+
+    word = _box(opened.locator(".header-title").get_by_text("Read-only", exact=False).first)
+    title = _box(opened.locator(".header-title"))
+    assert word["x"] + word["width"] <= title["x"] + title["width"]
+    assert word["y"] + word["height"] <= title["y"] + title["height"]
