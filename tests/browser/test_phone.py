@@ -1,6 +1,7 @@
-"""The console on a phone."""
+"""The console on a phone: names have room, and rows are short."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
@@ -12,6 +13,8 @@ from tests.browser.states import is_full
 from tests.browser.walk import SETTLED, Walk
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+LINE: Final = 24  # The highest line of a row; the others have 16.
 
 
 @pytest.fixture
@@ -71,3 +74,25 @@ def test_the_header_says_that_a_journey_may_only_be_read(walk: Walk) -> None:
     title = _box(opened.locator(".header-title"))
     assert word["x"] + word["width"] <= title["x"] + title["width"]
     assert word["y"] + word["height"] <= title["y"] + title["height"]
+
+
+# --- Lists ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "lines"),
+    [(page("journeys:events", "slug"), 3), (page("journeys:person_page", "slug", "person"), 2)],
+)
+def test_an_event_takes_few_lines_and_unfolds_over_the_width_of_its_row(
+    walk: Walk, row: Row, lines: int
+) -> None:
+    opened = _open(walk, row)
+    event = opened.locator("tr:has(.row-fold)").first
+    assert _box(event)["height"] <= (lines + 1) * LINE
+
+    summary = event.get_by_text("Details")
+    target = _box(summary)
+    assert (target["width"], target["height"]) == (44, 44)
+    summary.click()
+
+    assert _box(event.locator("dl"))["width"] == _box(event)["width"]
