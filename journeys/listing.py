@@ -42,6 +42,11 @@ class Row:
     why: str  # Why it is paused or ended, where nobody decided it.
     marks: list[Mark]
 
+    @property
+    def start_lines(self) -> list[str]:
+        """Return whom it starts with, and when or on what condition, if it says so."""
+        return self.start.rsplit(" · ", 1)
+
 
 def find(workspace: Workspace, *, words: str) -> QuerySet[Journey]:
     """Return the journeys whose name holds the words, archived ones too."""

@@ -95,6 +95,9 @@ def test_a_row_says_what_a_marketer_asks_first(member: Client, scene: Scene) -> 
     shown = member.get(of(scene)).content.decode()
 
     assert (row.people, row.webhooks, row.start) == (3, "CRM coupons", "Members · Now")
+    # On two lines, so that nothing is left where one breaks.
+    assert row.start_lines == ["Members", "Now"]
+    assert "Members · Now</span>" not in shown
     assert "66.7 %" in shown
     assert "In progress" in shown
     assert scene.member.name in shown
