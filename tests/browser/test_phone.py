@@ -1,4 +1,4 @@
-"""The console on a phone: names have room, and rows are short."""
+"""The console on a phone: names have room, rows are short, edges stand below each other."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from tests.browser.pages import Row, page
+from tests.browser.pages import Row, Step, page, part
 from tests.browser.shop import Shop
 from tests.browser.states import is_full
 from tests.browser.walk import SETTLED, Walk
@@ -96,3 +96,35 @@ def test_an_event_takes_few_lines_and_unfolds_over_the_width_of_its_row(
     summary.click()
 
     assert _box(event.locator("dl"))["width"] == _box(event)["width"]
+
+
+def test_what_a_list_is_narrowed_to_stands_in_two_columns(walk: Walk) -> None:
+    opened = _open(walk, page("journeys:deliveries", "slug"))
+
+    fields = opened.locator("#deliveries-filter > :is(select, button)").all()
+    boxes = [_box(field) for field in fields]
+    assert len(boxes) == 5
+    assert len({box["x"] for box in boxes}) == 2
+    assert len({box["x"] + box["width"] for box in boxes}) == 2
+    assert len({box["y"] for box in boxes}) == 3
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        page("journeys:list", "new slug", visitor="starter"),
+        part(
+            "journeys:publish",
+            "journeys:editor",
+            ("slug", "gaps"),
+            Step("@journeys:publish", seen=".checklist .push"),
+        ),
+    ],
+)
+def test_the_way_to_what_is_missing_stands_below_its_sentence(walk: Walk, row: Row) -> None:
+    opened = _open(walk, row)
+
+    item = opened.locator(".checklist > li:has(> .push)").first
+    sentence, way = _box(item.locator("> span")), _box(item.locator("> .push"))
+    assert way["x"] == sentence["x"]
+    assert way["y"] >= sentence["y"] + sentence["height"]
