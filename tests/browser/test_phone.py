@@ -128,3 +128,12 @@ def test_the_way_to_what_is_missing_stands_below_its_sentence(walk: Walk, row: R
     sentence, way = _box(item.locator("> span")), _box(item.locator("> .push"))
     assert way["x"] == sentence["x"]
     assert way["y"] >= sentence["y"] + sentence["height"]
+
+
+def test_in_the_set_up_filters_wait_behind_their_button(walk: Walk) -> None:
+    opened = _open(walk, page("admin:webhooks_webhook_changelist"))
+
+    filters = opened.locator("#changelist-filter")
+    expect(filters).to_be_hidden()
+    opened.get_by_role("button", name="Filter").click()
+    expect(filters).to_be_visible()
