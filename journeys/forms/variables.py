@@ -9,6 +9,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.formats import date_format, number_format
 from django.utils.functional import Promise
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -53,7 +54,6 @@ class VariableForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("Variable name"),
         max_length=NAME_LENGTH,
-        help_text=gettext_lazy("Stands in the text as ${name}."),
         error_messages={"required": gettext_lazy("Enter a name.")},
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
@@ -89,6 +89,10 @@ class VariableForm(forms.Form):
         self.sources = sources
         self.rates: Rates = {}  # Put in once they are known.
         self.fields["default"].required = False
+        name = clean_name(str((self.data if data is not None else self.initial).get("name") or ""))
+        self.fields["name"].help_text = format_html(
+            _("Stands in the text as {token}."), token="${" + (name or "…") + "}"
+        )
 
     # --- What the template draws ------------------------------------------------------------------
 

@@ -84,7 +84,8 @@ def variable_preview(request: WorkspaceRequest, pk: int, key: UUID) -> HttpRespo
     loaded = _load(request, journey)
     form = VariableForm(request.POST, sources=loaded.sources)
     form.rates = _rates(request, loaded) or {}
-    return render(request, "journeys/_variable_preview.html", _example(form))
+    shown = {**_example(form), "name_help": form.fields["name"].help_text}
+    return render(request, "journeys/_variable_preview.html", shown)
 
 
 @require_POST

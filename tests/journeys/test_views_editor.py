@@ -842,6 +842,24 @@ def test_the_dialog_shows_the_sentence_with_and_without_a_value(scene: Scene) ->
     assert 'Dear <span class="defaulted">Member</span> Hello' in page
 
 
+def test_the_dialog_names_the_variable_as_it_stands_in_the_text(scene: Scene) -> None:
+    journey = scene.journey()
+    client = client_of(scene.member)
+
+    opened = client.post(url(journey, "variable", step_of(journey)), {"insert": "content"})
+    typed = client.post(
+        url(journey, "variable_preview", step_of(journey)),
+        dialog(scene, journey, name="<b>", edit="name"),
+    )
+
+    assert "Stands in the text as ${Nickname}." in opened.content.decode()
+    help_text = re.search(
+        r'id="variable_name_helptext"[^>]*>([^\n]+)</div>', typed.content.decode()
+    )
+    assert help_text is not None
+    assert help_text[1] == "Stands in the text as ${&lt;b&gt;}."
+
+
 # --- Test send ------------------------------------------------------------------------------------
 
 
