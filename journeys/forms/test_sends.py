@@ -22,6 +22,7 @@ from journeys.definition import Step
 from webhooks import values
 from webhooks.rendering import names_in
 from webhooks.test_sends import Order
+from workspaces.typed import whole
 
 
 class TestSendForm(forms.Form):
@@ -65,12 +66,13 @@ class TestSendForm(forms.Form):
             choices=[(each.pk, each.name) for each in allowed],
             initial=self.chosen.id_type,
         )
-        if self.reach_type is None:
+        if self.reached_by is None:
             del self.fields["reach_id"]
         else:
             self.fields["reach_id"].label = _("%(id_type)s to reach the user") % {
-                "id_type": self.reach_type.name
+                "id_type": self.reached_by.name
             }
+            self.fields["reach_id"].required = self.reach_type is not None
         for field, parameter, name in self._slots():
             label = "${" + name + "}"
             if sum(each == name for _f, _p, each in self._slots()) > 1:
@@ -78,11 +80,15 @@ class TestSendForm(forms.Form):
             self.fields[field] = forms.CharField(label=label, required=False, strip=False)
 
     @property
+    def reached_by(self) -> IdType | None:
+        """Return the ID type that the step names for reaching the user, if it names one."""
+        return self.context.id_types.get(self.chosen.reach_id_type or 0)
+
+    @property
     def reach_type(self) -> IdType | None:
-        chosen = self.chosen.reach_id_type
-        return (
-            self.context.id_types.get(chosen) if chosen and chosen != self.chosen.id_type else None
-        )
+        """Return the ID type that is asked for besides: none where the same ID reaches."""
+        tested = whole(str(self["id_type"].value() or next(iter(self.id_types), "")))
+        return self.reached_by if self.reached_by and self.reached_by.pk != tested else None
 
     @property
     def fingerprint(self) -> str:
@@ -119,7 +125,7 @@ class TestSendForm(forms.Form):
             variables=self.chosen.variables_json(),
             given=given,
             reach_id_type=self.reach_type,
-            reach_id=found.get("reach_id", ""),
+            reach_id=found.get("reach_id", "") if self.reach_type else "",
             encryption=self.chosen.encryption,
             labels={"step": self.step.name},
             step_key=self.step.key,

@@ -158,6 +158,12 @@ export function start() {
     all.indeterminate = ticked > 0 && !all.checked;
   });
 
+  // <div data-unless="select id" data-unless-value="…">: is asked unless that is chosen.
+  document.addEventListener("change", (event) => {
+    for (const asked of document.querySelectorAll(`[data-unless="${CSS.escape(event.target.id)}"]`))
+      asked.hidden = event.target.value === asked.dataset.unlessValue;
+  });
+
   // <select data-submits>, <input data-submits>: a filter that acts at once.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submits]")) event.target.form?.requestSubmit();

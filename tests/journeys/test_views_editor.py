@@ -895,6 +895,31 @@ def test_a_test_without_a_usable_id_is_refused_with_a_sentence(
     assert sentence in response.content.decode()
 
 
+@pytest.mark.parametrize(("tested", "is_asked"), [("mobile", True), ("email", False)])
+def test_the_id_to_reach_the_user_is_asked_unless_the_tested_id_is_of_that_type(
+    scene: Scene, tested: str, is_asked: bool
+) -> None:
+    journey = scene.journey()
+    step = step_of(journey)
+    client = client_of(scene.member)
+    reached = posted(scene, journey, reach_id_type=str(scene.email.pk))
+    form = client.post(url(journey, "test", step), reached).context["form"]
+
+    response = client.post(
+        url(journey, "test_send", step),
+        {
+            "panel": form["panel"].value(),
+            "token": form["token"].value(),
+            "id_type": str(getattr(scene, tested).pk),
+            "typed_id": "",
+        },
+    )
+
+    again = response.context["form"]
+    assert ("reach_id" in again.errors) == is_asked
+    assert (again.reach_type is not None) == is_asked
+
+
 def test_a_test_of_another_step_than_the_addressed_one_is_not_taken(scene: Scene) -> None:
     journey = scene.journey()
     step = {**journey.draft["steps"][0], "key": str(uuid.uuid4())}
