@@ -18,7 +18,8 @@ from journeys import previews
 from journeys.component import Context
 from journeys.components.webhook import WebhookConfig
 from journeys.previews import Coverage
-from tests.journeys.factories import Scene, make_scene
+from tests.journeys.factories import Scene, make_scene, take_point
+from tests.webhooks.factories import make_webhook
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -368,3 +369,39 @@ def test_a_step_that_is_added_while_the_canvas_is_drawn_anew_is_there(page: Page
 
     expect(nodes).to_have_count(5)
     expect(panel.get_by_label("Step name")).to_be_visible()
+
+
+def test_what_cannot_be_changed_looks_alike_and_is_not_offered(page: Page, scene: Scene) -> None:
+    take_point(scene)
+    page.reload()
+    page.locator(".canvas-graph .node-main").nth(1).click()
+    panel = page.locator("aside.panel")
+    text, webhook = panel.get_by_label("Step name"), panel.get_by_label("Webhook", exact=True)
+
+    expect(text).to_have_attribute("readonly", "")
+    expect(webhook).to_be_disabled()
+
+    for name in ("color", "backgroundColor", "borderColor", "opacity", "backgroundImage"):
+        assert style(webhook, name) == style(text, name)
+    ways = panel.locator("#id_id_type_field .choices")
+    for name in ("backgroundColor", "borderColor"):
+        assert style(ways, name) == style(text, name)
+    expect(panel.get_by_text("Reached by the same ID")).to_be_visible()
+    expect(panel.get_by_text("Change", exact=True)).to_have_count(0)
+
+
+def test_what_stands_below_a_field_keeps_four_pixels_from_it(page: Page, scene: Scene) -> None:
+    make_webhook(scene.workspace, name="Somebody else’s")
+    nodes = page.locator(".canvas-graph .node-main")
+    panel = page.locator("aside.panel")
+
+    nodes.first.click()
+    people = panel.locator(".counted")
+    expect(people).to_have_text("3 people now")
+    choices = box(panel.locator("#id_audiences_field .choices"))
+    assert box(people)[1] - (choices[1] + choices[3]) == 4
+    nodes.nth(1).click()
+    barred = panel.get_by_text("1 more webhook that you may not use")
+    expect(barred).to_be_visible()
+    control = box(panel.locator("#id_webhook_field .field-control"))
+    assert box(panel.locator("#id_webhook_field .fold"))[1] - (control[1] + control[3]) == 4
