@@ -53,11 +53,12 @@ def run_numbers(request: WorkspaceRequest, pk: int, run: int) -> HttpResponse:
 
 def _about(request: WorkspaceRequest, found: Run) -> dict[str, Any]:
     newest = found.journey.runs.values_list("pk", flat=True).first()
+    stopped = ".stopped" if request.workspace.sending_is_stopped else ""
     return {
         "journey": found.journey,
         "run": found,
         "is_newest": newest == found.pk,
-        "known": f"{found.journey.state}.{found.state}",
+        "known": f"{found.journey.state}.{found.state}{stopped}",
         "may_edit": may(request, Point.AUTOMATED_MARKETING),
         "may_publish": may(request, Point.PUBLISH_JOURNEYS),
         "may_find": may(request, Point.VIEW_DELIVERIES),

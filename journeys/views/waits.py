@@ -24,15 +24,15 @@ _PATIENCE_SECONDS = 60.0
 
 
 def of(progress: Progress, *, now: datetime) -> list[str]:
-    """Return why people wait; nothing while they are simply being sent to."""
+    """Return why people wait; nothing while they are simply being sent to.
+
+    That sending is stopped in the workspace stands at the head of every page.
+    """
     run = progress.run
     workspace = run.journey.workspace
     found = []
-    if workspace.sending_is_stopped:
-        reason = {"reason": workspace.sending_stopped_reason}
-        found.append(_("Sending is stopped in this workspace: %(reason)s") % reason)
     if run.state == RunState.PAUSED:
-        return [*found, _paused(run)]
+        return [_paused(run)]
     if run.state == RunState.SCHEDULED and run.starts_at <= now:
         found.append(_("It starts in a moment: the audience is being counted."))
     elif run.state == RunState.SCHEDULED:

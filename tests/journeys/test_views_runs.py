@@ -29,6 +29,7 @@ from webhooks import registering
 from webhooks.choices import Encryption
 from webhooks.models import Chunk, MemberGrant, Plan
 from webhooks.rendering import EmptyRule, Source, Variable
+from workspaces.models import Workspace
 from workspaces.points import Point
 
 pytestmark = pytest.mark.django_db
@@ -263,6 +264,26 @@ def test_the_numbers_come_alone_and_end_when_the_run_does(member: Client, scene:
     assert "hx-swap-oob" not in while_it_goes
     assert "every 2s" not in after
     assert 'id="run-actions" hx-swap-oob="true"' in after
+
+
+def test_that_sending_is_stopped_is_said_once_and_while_the_page_is_open(
+    member: Client, scene: Scene
+) -> None:
+    run = publish(scene)
+    stopped = {"sending_stopped_at": timezone.now(), "sending_stopped_reason": "Wrong prices"}
+    Workspace.objects.update(**stopped)
+    address = url("run_numbers", run.journey, run.pk)
+
+    page = member.get(url("run", run.journey, run.pk))
+    told = member.get(address, {"known": "running.scheduled"}).content.decode()
+    known = member.get(address, {"known": page.context["known"]}).content.decode()
+    Workspace.objects.update(sending_stopped_at=None, sending_stopped_reason="")
+    over = member.get(address, {"known": page.context["known"]}).content.decode()
+
+    assert page.content.decode().count("Wrong prices") == 1
+    assert told.count("Sending is stopped: Wrong prices") == 1
+    assert "Wrong prices" not in known
+    assert 'id="stopped" role="alert" hidden hx-swap-oob="true"' in over
 
 
 def test_the_numbers_cost_as_many_queries_for_many_chunks(
