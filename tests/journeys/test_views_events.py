@@ -321,6 +321,18 @@ def test_the_summary_counts_each_type_and_names_who_listens(
     assert (login["counts"].day, login["runs"]) == (0, [])
 
 
+def test_the_title_of_the_types_is_no_part_of_what_is_asked_for_later(
+    administrator: Client, scene: Scene
+) -> None:
+    make_event_type(scene.workspace, "login", name="Log-in")
+
+    page = administrator.get(url(scene)).content.decode()
+    part = administrator.get(url(scene, "event_summary")).content.decode()
+
+    assert page.count('<h2 id="types-title">') == 1
+    assert "<h2" not in part
+
+
 def test_without_events_the_command_is_one_that_the_api_takes(
     administrator: Client, scene: Scene
 ) -> None:
