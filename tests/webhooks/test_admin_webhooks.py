@@ -26,8 +26,9 @@ from tests.webhooks.factories import (
     random_token,
     role_of,
 )
-from webhooks import keys, own_headers, signing
+from webhooks import granting, keys, own_headers, signing
 from webhooks.choices import BreakerState, ParameterType, SecretKind, WebhookState
+from webhooks.granting import Grantees
 from webhooks.models import Attempt, MemberGrant, TestSend, Webhook, WebhookControl
 from webhooks.secrets import SecretError
 from workspaces.choices import Preset
@@ -767,3 +768,28 @@ def test_the_guide_has_the_real_parameters_and_no_secret(
         assert "Of the coupon" in text
         assert clear not in text
     assert markdown["Content-Disposition"].startswith("attachment")
+
+
+def test_addresses_stand_beside_names_for_who_may_see_the_members(
+    workspace: Workspace, console: Client
+) -> None:
+    webhook = make_webhook(workspace)
+    namesakes = [
+        make_member(workspace, name="Li Mei", email=address)
+        for address in ("mei@example.com", "li@example.com")
+    ]
+    members = [membership_of(each, workspace) for each in namesakes]
+    granting.grant(webhook=webhook, grantees=Grantees(members=members), actor=None, now=NOW)
+    developer = Client()
+    developer.force_login(make_member(workspace, Preset.DEVELOPER))
+    address = reverse("admin:webhooks_webhook_change", args=[webhook.pk])
+
+    seen = console.get(address).content.decode()
+    hidden = developer.get(address).content.decode()
+
+    for each in namesakes:
+        assert f'Li Mei<span class="meta">{each.email}</span>' in seen
+        assert f"Li Mei ({each.email})" in seen
+        assert each.email not in hidden
+    assert hidden.count("Li Mei") >= len(namesakes)
+    assert ">Own<" in seen

@@ -400,6 +400,23 @@ def test_a_member_group_is_filled_on_the_form() -> None:
     assert group.workspace == home
 
 
+def test_namesakes_are_told_apart_by_their_addresses() -> None:
+    workspace = make_workspace()
+    for address in ("mei@example.com", "li@example.com"):
+        make_member(workspace, name="Li Mei", email=address)
+    administrator = logged_in(make_administrator(workspace))
+    head = logged_in(make_head(workspace.organization))
+
+    group = page(administrator.get("/admin/workspaces/membergroup/add/"))
+    organization = page(
+        head.get(f"/admin/workspaces/organization/{workspace.organization_id}/change/")
+    )
+
+    for address in ("mei@example.com", "li@example.com"):
+        assert f"Li Mei ({address})" in group
+        assert address in organization
+
+
 # -- Keys
 
 

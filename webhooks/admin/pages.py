@@ -37,6 +37,7 @@ from webhooks.test_requests import unreadable_key
 from webhooks.test_sends import InvalidOrderError, NotSentError
 from workspaces import current, permissions
 from workspaces.admin.base import ScopedModelAdmin, actor_of
+from workspaces.points import Point
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -114,6 +115,9 @@ def around(
             for each in granting.grants_of(webhook)
         ],
         "administers": administers,
+        "may_see_members": permissions.has_point(
+            request.user, webhook.workspace, Point.MANAGE_MEMBERS
+        ),
         "grant_form": grant_form if administers else None,
         "deletion_problem": registering.deletion_problem(webhook),
         "open_test": "test" in request.GET,

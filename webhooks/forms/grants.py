@@ -19,7 +19,7 @@ class MembersField(forms.ModelMultipleChoiceField[Membership]):
     pointed: frozenset[int] = frozenset()
 
     def label_from_instance(self, obj: Membership) -> str:
-        return str(obj.user)
+        return obj.user.full_label
 
 
 class GrantForm(forms.Form):

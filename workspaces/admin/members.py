@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext
 
 from workspaces import member_groups, members, roles
 from workspaces.admin.base import ScopedForm, ScopedModelAdmin, actor_of
@@ -99,7 +100,7 @@ class MembershipAdmin(ScopedModelAdmin):
 
     @admin.display(description=_("roles"))
     def role_names(self, obj: Membership) -> str:
-        return ", ".join(str(role) for role in obj.roles.all())
+        return pgettext("between values", ", ").join(str(role) for role in obj.roles.all())
 
     @admin.display(description=_("state"))
     def state(self, obj: Membership) -> str:
@@ -116,10 +117,12 @@ class MembershipAdmin(ScopedModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ("email", "name", "roles")
-        return ("user", "state", "roles") if obj.invited_at else ("user", "roles", "is_active")
+        if obj.invited_at:
+            return ("user", "email", "state", "roles")
+        return ("user", "email", "roles", "is_active")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("user", "state") if obj else ()
+        return ("user", "email", "state") if obj else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return super().has_change_permission(request, obj) and not _is_self(request, obj)
@@ -272,8 +275,13 @@ class RoleAdmin(ScopedModelAdmin):
         roles.delete_role(role=obj, actor=actor_of(request))
 
 
+class MembersField(forms.ModelMultipleChoiceField[Membership]):
+    def label_from_instance(self, obj: Membership) -> str:
+        return obj.user.full_label
+
+
 class MemberGroupForm(ScopedForm):
-    members = forms.ModelMultipleChoiceField(
+    members = MembersField(
         Membership.objects.none(),
         required=False,
         widget=forms.CheckboxSelectMultiple,

@@ -39,8 +39,8 @@ class OrganizationMemberInline(ScopedTabularInline):
 
     model = OrganizationMember
     form = OrganizationMemberForm
-    fields = ("user", "is_administrator")
-    readonly_fields = ("user",)
+    fields = ("user", "email", "is_administrator")
+    readonly_fields = ("user", "email")
     can_delete = False
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
@@ -50,6 +50,10 @@ class OrganizationMemberInline(ScopedTabularInline):
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    @admin.display(description=_("e-mail"))
+    def email(self, obj: OrganizationMember) -> str:
+        return obj.user.email
 
 
 @admin.register(Organization)

@@ -63,6 +63,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
+    @property
+    def full_label(self) -> str:
+        """Return the name with the address that tells namesakes apart: who sees members sees it."""
+        return f"{self.name} ({self.email})" if self.name else self.email
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = self.email.strip().lower()
         super().save(*args, **kwargs)
