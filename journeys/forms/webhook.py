@@ -12,7 +12,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from identity.models import IdType
 from journeys import previews
@@ -216,7 +216,10 @@ class WebhookForm(PanelForm):
         *others, last = [each.code for each in self.id_types]
         if not others:
             return last
-        return _("%(others)s or %(last)s") % {"others": ", ".join(others), "last": last}
+        return _("%(others)s or %(last)s") % {
+            "others": pgettext("between values", ", ").join(others),
+            "last": last,
+        }
 
     @property
     def folded(self) -> str:

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_GET, require_POST
 
 from journeys import components, context, drafts, forms, listing
@@ -156,7 +156,7 @@ def compare(before: Document, after: Document, reader: _Reader) -> list[Change]:
         if step.key not in old:
             found.append(Change(_("“%(step)s” is new.") % {"step": _name(step)}))
         elif fields := _fields(old[step.key], step):
-            shown = {"step": _name(step), "fields": ", ".join(fields)}
+            shown = {"step": _name(step), "fields": pgettext("between values", ", ").join(fields)}
             sentence = _("“%(step)s” is changed: %(fields)s.") % shown
             found.append(Change(sentence, _values(old[step.key], step, after, reader)))
     found += [

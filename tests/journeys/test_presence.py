@@ -6,6 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from journeys import presence
 from journeys.models import Journey
@@ -37,6 +38,27 @@ def test_each_sees_the_others_and_nobody_themselves(scene: Scene) -> None:
     assert others_of(nameless, journey) == ["Li Mei"]
     assert others_of(scene.member, journey) == ["Li Mei", "Somebody"]
     assert others_of(scene.member, scene.journey()) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "Li Mei, Wang Lei have this open"), ("zh-hans", "Li Mei、Wang Lei 也打开了此活动")],
+)
+def test_several_are_named_with_the_comma_of_the_readers_language(
+    scene: Scene, language: str, sentence: str
+) -> None:
+    journey = scene.journey()
+    User.objects.update(language=language)
+    for name in ("Li Mei", "Wang Lei"):
+        presence.beat(
+            journey=journey, user=make_member(scene.workspace, name=name), now=timezone.now()
+        )
+    client = Client()
+    client.force_login(User.objects.get(pk=scene.member.pk))
+
+    shown = client.get(reverse("journeys:others", args=[scene.workspace.slug, journey.pk]))
+
+    assert sentence in shown.content.decode()
 
 
 def test_who_says_nothing_for_45_seconds_is_gone(scene: Scene) -> None:

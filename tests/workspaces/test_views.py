@@ -55,6 +55,19 @@ def test_every_page_names_the_zone_of_its_times(zone: str, said: str) -> None:
         assert f"Times in {said}</footer>" in client.get(address).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("language", "names"), [("en", "Analyst, Marketer"), ("zh-hans", "分析人员、营销人员")]
+)
+def test_several_roles_are_parted_by_the_comma_of_the_readers_language(
+    language: str, names: str
+) -> None:
+    workspace = make_workspace()
+    user = make_member(workspace, Preset.MARKETER, language=language)
+    membership_of(user, workspace).roles.add(workspace.roles.get(preset=Preset.ANALYST))
+
+    assert names in logged_in(user).get("/settings/").content.decode()
+
+
 # -- Log-in
 
 
