@@ -9,7 +9,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.pages import Row, Step, page, part
 from tests.browser.shop import Shop
-from tests.browser.states import is_full
+from tests.browser.states import gets_none_of_its_parts, is_full
 from tests.browser.walk import SETTLED, Walk
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,6 +96,17 @@ def test_an_event_takes_few_lines_and_unfolds_over_the_width_of_its_row(
     summary.click()
 
     assert _box(event.locator("dl"))["width"] == _box(event)["width"]
+
+
+def test_a_row_that_could_not_be_counted_is_no_higher(walk: Walk) -> None:
+    opened = _open(walk, page("journeys:audiences", "slug"))
+
+    gets_none_of_its_parts(opened)
+
+    failed = opened.locator("tr:has(.button-link)")
+    counted = opened.locator("tbody tr:not(:has(.button-link))")
+    assert _box(failed)["height"] == _box(counted.first)["height"]
+    assert _box(failed.locator(".button-link"))["height"] == 44
 
 
 def test_what_a_list_is_narrowed_to_stands_in_two_columns(walk: Walk) -> None:
