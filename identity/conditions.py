@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from identity.choices import AttributeType, TagType
+from workspaces.sentences import listed
 
 Fragment = tuple[str, list[Any]]
 
@@ -255,10 +256,7 @@ def check(*, value_type: str, operator: Any, value: Any) -> Any:
     operators = OPERATORS[value_type]
     if not isinstance(operator, str) or operator not in operators:
         raise ConditionError(
-            str(
-                _("The operator must be one of: %(operators)s.")
-                % {"operators": ", ".join(operators)}
-            )
+            str(_("The operator must be one of: %(operators)s.") % {"operators": listed(operators)})
         )
     return operators[operator].check(value)
 

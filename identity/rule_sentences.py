@@ -13,6 +13,7 @@ from identity import conditions
 from identity.choices import TagType
 from identity.models import EventType, IdType, Tag
 from workspaces.models import Workspace
+from workspaces.sentences import listed
 
 _LISTED: Final = 5
 _LONG: Final = 60
@@ -77,6 +78,8 @@ def _event(node: Mapping[str, Any], words: Words) -> str:
             "event": name,
             "conditions": _(" and ").join(clauses),
         }
+    else:
+        name = pgettext("event of a rule", "%(event)s") % {"event": name}
     times = node.get("times", 1)
     counted = ngettext("%(times)d time", "%(times)d times", times) % {"times": times}
     span = ngettext("in the last day", "in the last %(days)d days", node["days"]) % {
@@ -108,11 +111,10 @@ def _put(name: str, operator: Any, value: str) -> str:
     """Return subject, operator and value in the language's order and spacing."""
     if not value:
         return _("%(name)s %(operator)s") % {"name": name, "operator": operator}
-    return _("%(name)s %(operator)s %(value)s") % {
-        "name": name,
-        "operator": operator,
-        "value": value,
-    }
+    shown = {"name": name, "operator": operator, "value": value}
+    if value.startswith("“"):
+        return pgettext("quoted value", "%(name)s %(operator)s %(value)s") % shown
+    return _("%(name)s %(operator)s %(value)s") % shown
 
 
 def shown(value: Any, value_type: str) -> str:
@@ -144,9 +146,7 @@ def _date(text: str) -> str:
 
 
 def _listed(values: Sequence[Any], value_type: str) -> str:
-    shown = pgettext("between values", ", ").join(
-        _value(each, value_type) for each in values[:_LISTED]
-    )
+    shown = listed(_value(each, value_type) for each in values[:_LISTED])
     more = len(values) - _LISTED
     if more <= 0:
         return shown

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import ngettext
 
 from identity import audience_rules, masking
 from identity.models import EventAttribute, Identifier, IdType, IncomingEvent, Profile
@@ -36,6 +36,7 @@ from webhooks.choices import (
 )
 from webhooks.ledger import Try
 from webhooks.models import Delivery, Message, Plan, Receipt
+from workspaces.sentences import joined, listed
 
 EVENTS_SHOWN: Final = 20
 RUNS_LOOKED_AT: Final = 20
@@ -183,7 +184,7 @@ class _Explaining:
             self._add("audience", people % {"count": count}, run.started_at)
         if run.state == RunState.PAUSED:
             reason = str(REASONS.get(run.state_reason, ""))
-            self._add("journey", f"{_('The journey is paused.')} {reason}".strip(), bad=True)
+            self._add("journey", joined([_("The journey is paused."), reason]), bad=True)
         if run.ended_at:
             self._add("journey", _("The run ended."), run.ended_at)
 
@@ -305,7 +306,7 @@ class _Explaining:
             named = {"value": value, "source": identifier.data_source.name}
             by_type.setdefault(kind.pk, []).append(_("%(value)s (%(source)s)") % named)
         for pk in wanted:
-            values = pgettext("between values", ", ").join(by_type.get(pk, []))
+            values = listed(by_type.get(pk, []))
             shown = {"id_type": self.id_types[pk].code, "values": values}
             if pk in by_type:
                 self._add("id", _("%(id_type)s known now: %(values)s.") % shown)
@@ -329,7 +330,7 @@ class _Explaining:
         ):
             names = [variable for _parameter, variable in compiled.parameters.mask_names(mask)]
             if names:
-                shown = {"names": pgettext("between values", ", ").join(names)}
+                shown = {"names": listed(names)}
                 self._add("variable", sentence % shown, delivery.first_attempt_at)
         tries = ledger.tries_of(delivery)
         counted = [each for each in tries if each.kind != AttemptKind.LATE]
@@ -385,7 +386,7 @@ class _Explaining:
         return _("The request got no answer.")
 
     def _attempted(self, each: Try) -> str:
-        return f"{_('Try %(number)d.') % {'number': each.number}} {self._answered(each)}"
+        return joined([_("Try %(number)d.") % {"number": each.number}, self._answered(each)])
 
     # --- The verdict --------------------------------------------------------------------------
 

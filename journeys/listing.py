@@ -7,7 +7,6 @@ from typing import Final
 
 from django.db.models import Case, Count, F, FloatField, OuterRef, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Cast, NullIf
-from django.utils.translation import pgettext
 
 from journeys import components, context
 from journeys.attention import Mark, marks_of
@@ -18,6 +17,7 @@ from journeys.ending import REASONS
 from journeys.models import Journey, Run
 from webhooks.models import Chunk, Plan
 from workspaces.models import Workspace
+from workspaces.sentences import listed
 
 ARCHIVED: Final = "archived"
 DEFAULT_SORT: Final = "-changed"
@@ -155,4 +155,4 @@ def _webhooks(document: Document, loaded: Context) -> str:
         for pk in components.of(step).needs(step.config).webhooks:
             if pk in loaded.webhooks:
                 names[loaded.webhooks[pk].name] = None
-    return pgettext("between values", ", ").join(names)
+    return listed(names)

@@ -12,7 +12,10 @@ from typing import Any, Final
 import polib
 import pytest
 from django.conf import settings
+from django.contrib.auth import password_validation
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
+from django.forms import CharField
 from django.utils import translation
 
 from webhooks.choices import DeliveryState, ParameterType
@@ -142,6 +145,94 @@ def test_no_space_stands_beside_wide_punctuation(catalogue: polib.POFile) -> Non
     assert wrong == []
 
 
+# A name or a number that is filled in may begin or end with Latin letters or digits.
+_PLACE: Final = r"%\(\w+\)[sd]|%[sd]|\$?\{+\w+\}+"
+_CROWDED: Final = re.compile(rf"(?<=[{_HAN}])(?:{_PLACE})|(?:{_PLACE})(?=[{_HAN}])")
+# What these stand for begins and ends with Chinese, or with wide brackets.
+_CHINESE: Final = frozenset(
+    {
+        *("%(conditions)s", "%(event)s", "%(happened)s", "%(must)s", "%(operator)s"),  # rules
+        "%(span)s",
+        *("%(left)s", "%(time)s", "%(since)s", "%(date)s", "%(status)s"),  # “约 5 分钟”, “3月5日”
+        *("%(reason)s", "%(rules)s", "%(what)s"),  # sentences
+    }
+)
+# ``sentences.spaced`` gives these room: the name of a kind may begin with either.
+_SPACED: Final = frozenset(
+    {
+        *("Add %(name)s", "Add %s", "Add another %(verbose_name)s", "Change %s", "Delete %(name)s"),
+        *("Delete selected %(verbose_name_plural)s", "No %(name)s yet", "No matching %(name)s"),
+        *("Select all %(total_count)s %(module_name)s", "View %s"),
+    }
+)
+
+
+def test_chinese_and_latin_letters_stand_apart(catalogue: polib.POFile) -> None:
+    touching = re.compile(rf"[{_HAN}][A-Za-z0-9]|[A-Za-z0-9][{_HAN}]")
+    wrong = [
+        text
+        for entry in catalogue
+        for text in texts_of(entry)
+        if touching.search(re.sub(_PLACE, "%", text))
+    ]
+    assert wrong == []
+
+
+def test_what_is_filled_in_stands_apart_from_chinese(catalogue: polib.POFile) -> None:
+    wrong = [
+        text
+        for entry in catalogue
+        if entry.msgid not in _SPACED
+        for text in texts_of(entry)
+        if {*_CROWDED.findall(text)} - _CHINESE
+    ]
+    assert wrong == []
+
+
+# Words that were said two ways, or as machines translate; the right one beside each.
+_NOT_SAID: Final = {
+    "你": "您",
+    "应答": "响应",
+    "更改": "修改",
+    "点击": "单击",
+    "帐": "账",
+    "账户": "账号",
+    "代码集": "恢复码",
+    "恢复代码": "恢复码",
+    "电子邮件": "邮箱, or 邮件 for the mail itself",
+    "邮件地址": "邮箱",
+    "邮箱地址": "邮箱",
+    "还没有": "暂无",
+    "责任成员": "负责人",
+    "登出": "退出登录",
+    "……": "…",
+    "...": "…",
+}
+
+
+def test_no_text_has_a_word_that_another_one_stands_for(catalogue: polib.POFile) -> None:
+    wrong = [
+        (text, f"{word} → {right}")
+        for entry in catalogue
+        for text in texts_of(entry)
+        for word, right in _NOT_SAID.items()
+        if word in text
+    ]
+    assert wrong == []
+
+
+def test_a_sentence_ends_as_one(catalogue: polib.POFile) -> None:
+    ends = {".": ("。",), "?": ("？", "。"), ":": ("：",), "…": ("…",)}
+    wrong = [
+        (entry.msgid, text)
+        for entry in catalogue
+        for text in texts_of(entry)
+        if entry.msgid[-1:] in ends and len(entry.msgid.split()) > 1
+        if not text.endswith(ends[entry.msgid[-1]])
+    ]
+    assert wrong == []
+
+
 # What code calls things; people read the words of the screens.
 _WORDS_OF_CODE: Final = re.compile(
     r"\b(enrol\w*|settl\w*|chunk\w*|lanes?|profiles?|redeliver\w*|usage grants?|dead|uncertain"
@@ -220,6 +311,38 @@ def test_the_starts_and_sending_again_have_the_originals_words(catalogue: polib.
     assert said["Send again"] == "重新发送"
     assert said["Target audience"] == "目标人群"
     assert said["Behaviour event"] == "行为事件"
+
+
+# -- Words of others -------------------------------------------------------------------------------
+
+
+def test_what_django_says_of_passwords_and_fields_is_in_our_words() -> None:
+    refused = []
+    with translation.override("zh-hans"):
+        advice = password_validation.password_validators_help_texts()
+        for password in ("1", "password", "1234567890"):
+            with pytest.raises(ValidationError) as error:
+                password_validation.validate_password(password)
+            refused += error.value.messages
+        field = CharField(max_length=3)
+        for value in ("", "four"):
+            with pytest.raises(ValidationError) as error:
+                field.clean(value)
+            refused += error.value.messages
+
+    assert "密码至少包含 10 个字符。" in advice
+    assert "请填写此字段。" in refused
+    assert "最多输入 3 个字符（现有 4 个）。" in refused
+    for text in [*advice, *refused]:
+        assert not [word for word in _NOT_SAID if word in text], text
+        assert not _NARROW.search(text), text
+
+
+def test_a_one_time_code_is_not_called_as_a_code_of_a_tag() -> None:
+    with translation.override("zh-hans"):
+        assert translation.gettext("Authenticator code") == "验证码"
+        assert translation.gettext("Incorrect code.") == "验证码有误。"
+        assert translation.gettext("code") == "代码"
 
 
 # -- Templates -------------------------------------------------------------------------------------
@@ -382,6 +505,27 @@ def test_the_check_of_modules_lets_the_rest_be(source: str) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_modules_ask_the_catalogue_for_what_people_read(path: Path) -> None:
     assert list(bare_texts(path.read_text(encoding="utf-8"))) == []
+
+
+def hidden_texts(source: str) -> Iterator[str]:
+    """Find the texts that are asked for within an f-string, where xgettext does not see them."""
+    for outer in ast.walk(ast.parse(source)):
+        if isinstance(outer, ast.JoinedStr):
+            for node in ast.walk(outer):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _ASKING:
+                    yield ast.unparse(node)
+
+
+_ASKING: Final = frozenset({"_", "gettext", "gettext_lazy", "ngettext", "pgettext", "npgettext"})
+
+
+def test_the_check_of_hidden_texts_sees_one() -> None:
+    assert list(hidden_texts("""said = f"{_('Try again.')} {reason}" """)) == ["_('Try again.')"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_text_hides_in_an_f_string(path: Path) -> None:
+    assert list(hidden_texts(path.read_text(encoding="utf-8"))) == []
 
 
 # -- Scripts ---------------------------------------------------------------------------------------

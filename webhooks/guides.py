@@ -15,7 +15,7 @@ from webhooks import bodies, revisions
 from webhooks.choices import Authentication, Guarantee, ParameterType
 from webhooks.models import Webhook
 from webhooks.rendering import BindingError
-from workspaces.sentences import space
+from workspaces.sentences import listed, space
 
 SECRET_VARIABLE: Final = "WEBHOOK_SECRET"  # noqa: S105 - the name of an environment variable.
 
@@ -204,7 +204,7 @@ def _row(parameter: dict[str, Any]) -> tuple[str, ...]:
     meaning = [parameter["label"], parameter["help_text"]]
     if parameter["choices"]:
         meaning.append(
-            _("One of: %(values)s.") % {"values": ", ".join(c[0] for c in parameter["choices"])}
+            _("One of: %(values)s.") % {"values": listed(c[0] for c in parameter["choices"])}
         )
     if parameter["type"] == ParameterType.DATE:
         form = parameter["date_format"] or _("ISO 8601, like 2026-12-31")
@@ -217,7 +217,7 @@ def _row(parameter: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _people(content: revisions.Content) -> Section:
-    codes = ", ".join(id_type["code"] for id_type in content.id_types) or "–"
+    codes = listed(id_type["code"] for id_type in content.id_types) or "–"
     return Section(
         _("Who is addressed"),
         (

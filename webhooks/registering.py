@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import ngettext
 
 from webhooks import keys, own_headers, revisions
 from webhooks.choices import Authentication, ParameterType, SecretKind, WebhookState
 from webhooks.models import ChoiceList, Parameter, Webhook, WebhookControl, WebhookSecret
 from webhooks.rendering import clean_name, name_problem, problems_in
 from workspaces import audit
+from workspaces.sentences import listed
 
 if TYPE_CHECKING:
     from workspaces.models import User
@@ -100,7 +101,7 @@ def deletion_problem(webhook: Webhook) -> str:
     """Return the sentence that says why the webhook cannot be deleted, or an empty one."""
     names = list(webhook.uses.order_by("journey_name").values_list("journey_name", flat=True))
     if names:
-        shown = pgettext("between values", ", ").join(names[:3]) + (" …" if len(names) > 3 else "")
+        shown = listed(names[:3]) + (" …" if len(names) > 3 else "")
         return ngettext(
             "It cannot be deleted: %(count)s journey uses it (%(names)s). Disable it instead.",
             "It cannot be deleted: %(count)s journeys use it (%(names)s). Disable it instead.",

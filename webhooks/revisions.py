@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhooks.models import Chunk, Webhook, WebhookRevision, WebhookUse
+from workspaces.sentences import listed
 
 if TYPE_CHECKING:
     from workspaces.models import User
@@ -77,7 +78,7 @@ class Difference:
             (_("Removed ID types: %(names)s."), self.removed_id_types),
             (_("New ID types: %(names)s."), self.added_id_types),
         ]
-        sentences = [text % {"names": ", ".join(names)} for text, names in told if names]
+        sentences = [text % {"names": listed(names)} for text, names in told if names]
         if self.details:
             sentences.append(_("Texts, limits, choices or order of the parameters changed."))
         return sentences

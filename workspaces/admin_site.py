@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from workspaces import audit, current, permissions, setup_menu
 from workspaces.choices import Via
 from workspaces.models import User
+from workspaces.sentences import spaced
 
 _MAY_ENTER = "_may_enter_setup"
 # Second steps are made by whoever logs in with them; an operator deletes that of a lost phone.
@@ -43,6 +44,10 @@ class Guarded:
         for each in ties:
             counts.pop(each.verbose_name_plural, None)
         return _without(listed, prefixes), counts, *refusals
+
+    def get_action_choices(self, request: HttpRequest, *args: Any) -> list[tuple[str, str]]:
+        choices = super().get_action_choices(request, *args)  # type: ignore[misc] # of ModelAdmin
+        return [(name, spaced(str(label))) for name, label in choices]
 
 
 class OperatorOnly(Guarded):

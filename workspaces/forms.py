@@ -5,6 +5,7 @@ from allauth.mfa.base import forms as mfa
 from allauth.mfa.totp import forms as totp
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from workspaces import mailing
 from workspaces.choices import Language
@@ -22,6 +23,7 @@ _LABELS = {
     "oldpassword": _("Current password"),
     "password1": _("New password"),
     "password2": _("New password again"),
+    "code": pgettext_lazy("second step", "Code"),
 }
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from workspaces.sentences import spaced
+
 OPERATOR_KEY: Final = "operator"
 
 
@@ -123,6 +125,6 @@ def _page(model: Mapping[str, Any], about: str | Promise, path: str) -> Page:
         about=about,
         url=url,
         add_url=model["add_url"] or "",
-        add_label=_("Add %(name)s") % {"name": model["model"]._meta.verbose_name},
+        add_label=spaced(_("Add %(name)s") % {"name": model["model"]._meta.verbose_name}),
         current=path.startswith(url),
     )

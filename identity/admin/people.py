@@ -23,6 +23,7 @@ from workspaces.admin import scoping
 from workspaces.admin.base import ReadOnlyModelAdmin
 from workspaces.models import Workspace
 from workspaces.points import Point
+from workspaces.sentences import listed
 
 LISTED = 1_000
 EVENTS_SHOWN = 20
@@ -176,7 +177,7 @@ class ProfileAdmin(ReadOnlyModelAdmin):
     @admin.display(description=gettext_lazy("former QAIDs"))
     def former(self, profile: Any) -> str:
         qaids = profile.merged.order_by("qaid").values_list("qaid", flat=True)[:LISTED]
-        return ", ".join(map(str, qaids)) or "–"
+        return listed(qaids) or "–"
 
     @admin.display(description=gettext_lazy("IDs"))
     def identifiers(self, profile: Any) -> SafeString | str:
@@ -212,7 +213,7 @@ class ProfileAdmin(ReadOnlyModelAdmin):
         names = profile.workspace.audiences.filter(members__profile=profile).values_list(
             "name", flat=True
         )
-        return ", ".join(names) or "–"
+        return listed(names) or "–"
 
     @admin.display(description=gettext_lazy("latest events"))
     def latest_events(self, profile: Any) -> SafeString | str:
@@ -231,7 +232,7 @@ class ProfileAdmin(ReadOnlyModelAdmin):
 
 def _shown(value: Any, value_type: str) -> str:
     several = value if isinstance(value, list) else [value]
-    return ", ".join(rule_sentences.shown(each, value_type) for each in several)
+    return listed(rule_sentences.shown(each, value_type) for each in several)
 
 
 def _attributes(event: Event) -> str:

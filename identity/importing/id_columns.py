@@ -14,6 +14,7 @@ from identity.models import IdType
 from identity.normalising import InvalidValueError, normalise, normalise_column
 from identity.staging import SLOTS
 from workspaces.models import Workspace
+from workspaces.sentences import joined, listed
 
 _NONE = ""
 
@@ -52,9 +53,8 @@ class IdColumns:
         if close := difflib.get_close_matches(name, every, 1, 0.7) or [
             code for code in every if code.lower() == name.lower()
         ]:
-            return f"{sentence} {_('Did you mean “%(name)s”?') % {'name': close[0]}}"
-        listed = ", ".join(every[:20])
-        return f"{sentence} {_('Known are: %(columns)s.') % {'columns': listed}}"
+            return joined([sentence, _("Did you mean “%(name)s”?") % {"name": close[0]}])
+        return joined([sentence, _("Known are: %(columns)s.") % {"columns": listed(every[:20])}])
 
     def check_header(self, columns: Sequence[str], known: Collection[str]) -> None:
         """Refuse a header with an unknown column or without an ID column."""
@@ -64,7 +64,7 @@ class IdColumns:
         if not self.found_in(columns):
             raise ImportFileError(
                 _("The file has no ID column. Name one of its columns %(codes)s.")
-                % {"codes": ", ".join(list(self.types)[:20])}
+                % {"codes": listed(list(self.types)[:20])}
             )
 
     def reject_unknown(self, chunk: Chunk, known: Collection[str]) -> None:

@@ -15,6 +15,7 @@ from identity.models import DataSource, Tag
 from identity.normalising import InvalidValueError
 from identity.typed_values import from_json, from_text
 from workspaces.models import Workspace
+from workspaces.sentences import listed
 
 TIME = "time"
 
@@ -41,7 +42,7 @@ class TagImporter(Importer):
         if not tags:
             raise ImportFileError(
                 _("The file has no tag. Name its columns by the tags' codes: %(codes)s.")
-                % {"codes": ", ".join(list(self.tags)[:20])}
+                % {"codes": listed(list(self.tags)[:20])}
             )
         for tag in tags:
             if reason := self._not_ours(tag):

@@ -9,12 +9,13 @@ from django.http import QueryDict
 from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext_lazy
 
 from identity.models import Audience
 from journeys.components.audience import AudienceConfig, When
 from journeys.definition import Step
 from journeys.forms.panels import PanelForm
+from workspaces.sentences import listed
 from workspaces.typed import whole
 
 
@@ -57,10 +58,7 @@ class AudienceForm(PanelForm):
     def text_of(self, place: str, value: Any) -> str:
         if place == "audiences":
             chosen = Audience.objects.filter(workspace=self.context.workspace, pk__in=value)
-            return (
-                pgettext("between values", ", ").join(sorted(chosen.values_list("name", flat=True)))
-                or "–"
-            )
+            return listed(sorted(chosen.values_list("name", flat=True))) or "–"
         if place == "when":
             return _("At a time") if value == When.AT else _("Now, when it is published")
         if place == "at" and (moment := _moment(value)):

@@ -12,7 +12,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext_lazy
 
 from identity.models import IdType
 from journeys import previews
@@ -30,6 +30,7 @@ from webhooks.bodies import fill_content
 from webhooks.choices import Encryption, ParameterType, WebhookState
 from webhooks.models import Webhook, WebhookRevision
 from webhooks.rendering import EmptyRule, Variable, clean_name
+from workspaces.sentences import listed
 from workspaces.typed import is_storable, whole
 
 _PREFIX: Final = "value_"
@@ -217,7 +218,7 @@ class WebhookForm(PanelForm):
         if not others:
             return last
         return _("%(others)s or %(last)s") % {
-            "others": pgettext("between values", ", ").join(others),
+            "others": listed(others),
             "last": last,
         }
 

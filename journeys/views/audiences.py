@@ -12,7 +12,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from identity import audiences
@@ -27,6 +26,7 @@ from journeys.views.access import may
 from journeys.views.answers import go_to, onward, refused, show_again
 from journeys.views.audience_people import address, get_audience
 from workspaces.points import POINT_LABELS, Point
+from workspaces.sentences import listed
 from workspaces.typed import line
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -175,7 +175,7 @@ def audience_delete(request: WorkspaceRequest, pk: int) -> HttpResponse:
 
 
 def _in_use(uses: Sequence[Use]) -> str:
-    names = pgettext("between values", ", ").join(use.journey.name for use in uses[:5])
+    names = listed(use.journey.name for use in uses[:5])
     more = f" (+{len(uses) - 5})" if len(uses) > 5 else ""
     sentence = _("It is used by: %(names)s. Give these journeys another audience first.")
     return sentence % {"names": f"{names}{more}"}

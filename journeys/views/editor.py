@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
@@ -28,7 +28,7 @@ from journeys.views.access import get_journey, may
 from journeys.views.lists import UNDER_WAY
 from workspaces import parts
 from workspaces.points import Point
-from workspaces.sentences import joined
+from workspaces.sentences import joined, listed
 from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -124,7 +124,7 @@ def _live(run: Run | None, counts: Mapping[UUID, list[Number]]) -> dict[str, Any
     return {
         "is_open": run is not None and (run.state in uses.OPEN_STATES or waits),
         "is_drawn": bool(counts),
-        "sentence": pgettext("between values", ", ").join(
+        "sentence": listed(
             f"{number_format(value, force_grouping=True)} {word}" for word, value in total.items()
         ),
     }

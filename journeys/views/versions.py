@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from journeys import components, context, drafts, forms, listing
@@ -23,7 +23,7 @@ from journeys.views.access import get_journey, may
 from journeys.views.answers import go_to, refused
 from workspaces.models import User
 from workspaces.points import Point
-from workspaces.sentences import joined
+from workspaces.sentences import joined, listed
 from workspaces.typed import whole
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -156,7 +156,7 @@ def compare(before: Document, after: Document, reader: _Reader) -> list[Change]:
         if step.key not in old:
             found.append(Change(_("“%(step)s” is new.") % {"step": _name(step)}))
         elif fields := _fields(old[step.key], step):
-            shown = {"step": _name(step), "fields": pgettext("between values", ", ").join(fields)}
+            shown = {"step": _name(step), "fields": listed(fields)}
             sentence = _("“%(step)s” is changed: %(fields)s.") % shown
             found.append(Change(sentence, _values(old[step.key], step, after, reader)))
     found += [

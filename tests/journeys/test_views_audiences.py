@@ -230,7 +230,11 @@ def test_rules_read_as_one_sentence(scene: Scene) -> None:
         " in the last 7 days."
     )
     with override("zh-hans"):
-        assert sentence(BATH, words) == "满足以下条件的用户：City 等于 “Bath”。"
+        assert sentence(rules, words) == (
+            "满足以下条件的用户：“City”等于“Bath”，且（“Spent”介于 1 与 2.5 之间，"
+            "或“Born”早于 2001年5月6日），且最近 7 天内“Purchase”（其中“amount”大于等于 10）"
+            "发生少于 2 次。"
+        )
 
 
 def test_what_was_removed_since_stands_in_the_sentence_by_its_code(scene: Scene) -> None:

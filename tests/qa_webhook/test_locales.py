@@ -34,6 +34,23 @@ def test_dates_and_numbers_follow_the_language(language: str, shown: str) -> Non
     assert written == shown
 
 
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [
+        ("en", "3 Nov 2025, 17:05 (Asia/Shanghai)"),
+        ("zh-hans", "2025年11月3日 17:05（Asia/Shanghai）"),
+    ],
+)
+def test_a_time_in_full_names_its_zone(language: str, shown: str) -> None:
+    at = datetime(2025, 11, 3, 9, 5, tzinfo=UTC)
+    template = Template("{% load moments %}{{ at|in_full }}")
+
+    with translation.override(language), timezone.override("Asia/Shanghai"):
+        written = template.render(Context({"at": at}))
+
+    assert written == shown
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("language", "shown"),

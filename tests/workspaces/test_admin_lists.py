@@ -17,8 +17,9 @@ from tests.factories import (
     make_workspace,
     membership_of,
 )
-from tests.reading import told
+from tests.reading import heading, told
 from tests.webhooks.factories import make_webhook
+from webhooks.models import Webhook
 from workspaces import api_keys, audit, member_groups
 from workspaces.choices import Scope
 from workspaces.models import ApiKey, AuditEntry, MemberGroup, User, Workspace
@@ -78,6 +79,30 @@ def test_what_was_chosen_for_the_rows_is_applied(language: str, word: str) -> No
     _, text = shown(logged_in(operator), address(User))
 
     assert f'name="index" value="0">{word}</button>' in text
+
+
+def test_names_of_kinds_stand_apart_from_chinese_where_they_are_latin() -> None:
+    workspace = make_workspace()
+    operator = make_operator()
+    operator.language = "zh-hans"
+    operator.save()
+    client = logged_in(operator)
+    make_webhook(workspace=workspace)
+
+    _, menu = shown(client, "/admin/")
+    _, listed = shown(client, address(Webhook))
+    _, none = shown(client, address(ApiKey))
+    _, nothing = shown(client, f"{address(Webhook)}?q=zz-nobody")
+    _, adding = shown(client, address(ApiKey, "add"))
+    _, people = shown(client, address(User))
+
+    assert "添加 Webhook" in told(listed)
+    assert 'aria-label="添加数据源"' in menu
+    assert 'aria-label="添加 ID 类型"' in menu
+    assert "暂无 API 密钥" in told(none)
+    assert "没有匹配的 Webhook" in told(nothing)
+    assert heading(adding) == "添加 API 密钥"
+    assert "删除所选账号" in people
 
 
 def test_a_list_in_which_nothing_matches_says_so_and_clears_the_search() -> None:

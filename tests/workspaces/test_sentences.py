@@ -1,10 +1,11 @@
-"""Chinese punctuation has its own room: no space follows it."""
+"""Chinese punctuation has its own room: no space follows it; Latin letters get some."""
 
+import pytest
 from django.template import Context, Template
 from django.utils import translation
 from django.utils.translation import gettext_lazy
 
-from workspaces.sentences import joined
+from workspaces.sentences import joined, listed, spaced
 
 _TWO = Template(
     '{% load i18n sentences %}{% translate "Something happened here." %}{% space %}'
@@ -21,3 +22,31 @@ def test_a_space_parts_sentences_where_the_language_has_one() -> None:
     with translation.override("zh-hans"):
         assert joined(two).endswith("。Ask.")
         assert " " not in _TWO.render(Context())
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "MOBILE, EMAIL"), ("zh-hans", "MOBILE、EMAIL")]
+)
+def test_names_are_parted_as_the_language_does(language: str, said: str) -> None:
+    with translation.override(language):
+        assert listed(["MOBILE", "EMAIL"]) == said
+        page = Template("{% load sentences %}{{ names|listed }}")
+        assert page.render(Context({"names": ["MOBILE", "EMAIL"]})) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("添加数据源", "添加数据源"),
+        ("添加Webhook", "添加 Webhook"),
+        ("暂无API 密钥", "暂无 API 密钥"),
+        ("选中全部 30 个ID 类型", "选中全部 30 个 ID 类型"),
+        ("Webhook使用情况", "Webhook 使用情况"),
+        ("Add webhook", "Add webhook"),
+    ],
+)
+def test_chinese_and_latin_letters_stand_apart(text: str, said: str) -> None:
+    assert spaced(text) == said
+    page = Template("{% load sentences %}{{ text|spaced }}")
+    assert page.render(Context({"text": text})) == said
+    assert page.render(Context({"text": "<添"})) == "&lt;添"

@@ -11,6 +11,7 @@ from webhooks import registering
 from webhooks.models import Choice, ChoiceList
 from workspaces.admin.base import ScopedModelAdmin, ScopedTabularInline, actor_of
 from workspaces.points import Point
+from workspaces.sentences import listed
 
 
 class ChoiceInline(ScopedTabularInline):
@@ -69,5 +70,5 @@ class ChoiceListAdmin(ScopedModelAdmin):
                 "%(names)s use this list and have its choices now.",
                 len(webhooks),
             )
-            names = ", ".join(webhook.name for webhook in webhooks)
+            names = listed(webhook.name for webhook in webhooks)
             self.message_user(request, told % {"names": names})

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from webhooks import answers, granting
 from webhooks.choices import WebhookState
 from webhooks.models import TestSend, Webhook, WebhookUse
+from workspaces.sentences import listed
 
 NAMES_SHOWN = 2
 TONES = {
@@ -104,7 +105,7 @@ class WebhookColumns:
         names: list[str] = obj.around.holders
         if not names:
             return _("Administrators only")
-        shown = pgettext("between values", ", ").join(names[:NAMES_SHOWN])
+        shown = listed(names[:NAMES_SHOWN])
         return shown + more_than_shown(len(names))
 
 

@@ -38,6 +38,7 @@ from webhooks.test_sends import InvalidOrderError, NotSentError
 from workspaces import current, permissions
 from workspaces.admin.base import ScopedModelAdmin, actor_of
 from workspaces.points import Point
+from workspaces.sentences import listed
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -270,14 +271,14 @@ def _tell_granted(
             "%(count)d usage permissions are given: %(names)s.",
             count,
         )
-        % {"count": count, "names": ", ".join([*told.new, *told.renewed])},
+        % {"count": count, "names": listed([*told.new, *told.renewed])},
     )
     if told.mended:
         message = _("The role permission was added for: %(names)s.")
-        model_admin.message_user(request, message % {"names": ", ".join(told.mended)})
+        model_admin.message_user(request, message % {"names": listed(told.mended)})
     if told.lacking:
         message = _("They still lack the role permission: %(names)s.")
-        model_admin.message_user(request, message % {"names": ", ".join(told.lacking)}, "WARNING")
+        model_admin.message_user(request, message % {"names": listed(told.lacking)}, "WARNING")
 
 
 def grant_end(

@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext
 
 from workspaces import member_groups, members, roles
 from workspaces.admin.base import ScopedForm, ScopedModelAdmin, actor_of
 from workspaces.models import MemberGroup, Membership, Role
 from workspaces.points import POINT_LABELS, Point
+from workspaces.sentences import listed
 
 
 class _MemberForm(ScopedForm):
@@ -100,7 +100,7 @@ class MembershipAdmin(ScopedModelAdmin):
 
     @admin.display(description=_("roles"))
     def role_names(self, obj: Membership) -> str:
-        return pgettext("between values", ", ").join(str(role) for role in obj.roles.all())
+        return listed(obj.roles.all())
 
     @admin.display(description=_("state"))
     def state(self, obj: Membership) -> str:

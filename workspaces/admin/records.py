@@ -27,6 +27,7 @@ from workspaces.admin.base import (
 from workspaces.admin.filters import ActFilter
 from workspaces.choices import Scope
 from workspaces.models import ApiKey, AuditEntry, User
+from workspaces.sentences import listed
 
 
 class ApiKeyForm(ScopedForm):
@@ -67,7 +68,7 @@ class ApiKeyAdmin(ScopedModelAdmin):
     @admin.display(description=_("may be used to"))
     def uses(self, obj: ApiKey) -> str:
         labels = dict(Scope.choices)
-        return ", ".join(str(labels.get(scope, scope)) for scope in obj.scopes)
+        return listed(str(labels.get(scope, scope)) for scope in obj.scopes)
 
     @admin.action(description=_("Revoke the chosen keys"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
@@ -239,5 +240,5 @@ def _shown(value: Any) -> str:
     if value in (None, "", []):
         return "–"
     if isinstance(value, list):
-        return ", ".join(_shown(item) for item in value)
+        return listed(_shown(item) for item in value)
     return str(localize(value))

@@ -3,11 +3,11 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext
 
 from workspaces import audit_words
 from workspaces.choices import Via
 from workspaces.models.tenants import Organization, Workspace
+from workspaces.sentences import listed
 
 
 class AuditEntry(models.Model):
@@ -84,6 +84,4 @@ class AuditEntry(models.Model):
     @property
     def changed(self) -> str:
         """Return the names of what was changed, as screens have them."""
-        return pgettext("between values", ", ").join(
-            audit_words.field(self.object_type, name) for name in self.changes
-        )
+        return listed(audit_words.field(self.object_type, name) for name in self.changes)

@@ -28,6 +28,15 @@ def day(value: datetime | None) -> str:
     return date_format(value, "MONTH_DAY_FORMAT" if same_year else "DATE_FORMAT")
 
 
+@register.filter(expects_localtime=True)
+def in_full(value: datetime | None) -> str:
+    """Return “3 Nov 2025, 10:42 (Asia/Shanghai)”."""
+    if not value:
+        return ""
+    at = date_format(value, "DATETIME_FORMAT")
+    return _("%(time)s (%(zone)s)") % {"time": at, "zone": timezone.get_current_timezone_name()}
+
+
 @register.simple_tag
 def zone() -> str:
     """Return the zone in which the page shows its times: “Asia/Shanghai (UTC+8)”."""

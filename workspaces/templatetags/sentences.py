@@ -1,8 +1,11 @@
-"""What stands between two sentences of a template."""
+"""What stands between two sentences or names of a template."""
 
 from django import template
+from django.template.defaultfilters import stringfilter
 
 from workspaces import sentences
 
 register = template.Library()
 register.simple_tag(sentences.space, name="space")
+register.filter("listed", sentences.listed)
+register.filter("spaced", stringfilter(sentences.spaced), is_safe=True)

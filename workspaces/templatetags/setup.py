@@ -10,6 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from workspaces.sentences import spaced
+
 register = template.Library()
 
 
@@ -24,9 +26,9 @@ def is_first_use(cl: Any) -> bool:
 def inline_data(formset: Any) -> str:
     """Return what Django's script is told of related rows, in sentence case."""
     told = json.loads(formset.inline_formset_data())
-    told["options"]["addText"] = _("Add another %(verbose_name)s") % {
-        "verbose_name": formset.opts.verbose_name
-    }
+    told["options"]["addText"] = spaced(
+        _("Add another %(verbose_name)s") % {"verbose_name": formset.opts.verbose_name}
+    )
     return json.dumps(told)
 
 
