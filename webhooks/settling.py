@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
-from django.db import connection, transaction
+import structlog
+from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from webhooks import claiming, fault_points, rows, states
@@ -13,6 +14,8 @@ from webhooks.choices import StateByte
 from webhooks.plans import CompiledPlan
 from webhooks.states import ChunkStates
 from webhooks.work import Envelope, Held, Tried
+
+log = structlog.get_logger(__name__)
 
 _WAITING: Final = int(StateByte.WAITING)
 
@@ -44,6 +47,15 @@ def settle(tried: Sequence[Tried]) -> Settled:
     the meantime is written as late attempts and changes nothing; repeating the whole after
     a lost COMMIT counts nothing twice.
     """
+    try:
+        return _settle(tried)
+    except IntegrityError:
+        # A chunk said that somebody has no row, and there is one: nobody else waits for it.
+        log.exception("row_unknown_to_chunk")
+        return _settle(tried, is_careful=True)
+
+
+def _settle(tried: Sequence[Tried], *, is_careful: bool = False) -> Settled:
     settled = Settled()
     with transaction.atomic(), connection.cursor() as cursor:
         chunks = states.lock(cursor, sorted({_chunk_id(each) for each in tried}))
@@ -51,7 +63,7 @@ def settle(tried: Sequence[Tried]) -> Settled:
         live = rows.live_messages(cursor, [(each.id, each.held.lease) for each in stored])
         sorted_out = _sort_out(tried, chunks, live)
         for chunk_id, found in sorted_out.first.items():
-            settled.people += _first_tries(cursor, chunks[chunk_id], found)
+            settled.people += _first_tries(cursor, chunks[chunk_id], found, is_careful=is_careful)
         for chunk_id, found in sorted_out.intended.items():
             settled.people += _intended_tries(cursor, chunks[chunk_id], found)
         for day, found in sorted_out.later.items():
@@ -108,9 +120,18 @@ def _envelope(tried: Tried) -> Envelope:
     return tried.envelope
 
 
-def _first_tries(cursor: CursorWrapper, chunk: ChunkStates, tried: Sequence[Tried]) -> int:
+def _first_tries(
+    cursor: CursorWrapper, chunk: ChunkStates, tried: Sequence[Tried], *, is_careful: bool
+) -> int:
     plan, day = _where(tried[0].held)
-    new = rows.insert_deliveries(cursor, plan=plan, chunk_id=chunk.id, day=day, tried=tried)
+    # Who is queued has no row. Who is not was settled by this very flush, whose COMMIT was lost.
+    new = {ending[0].position for each in tried for ending in each.endings}
+    if not is_careful and chunk.are_queued(new):
+        rows.copy_deliveries(
+            cursor, plan=plan, chunk_id=chunk.id, day=day, tried=tried, now=chunk.locked_at
+        )
+    else:
+        new = rows.insert_deliveries(cursor, plan=plan, chunk_id=chunk.id, day=day, tried=tried)
     _count(chunk, plan, tried, new)
     _store(cursor, chunk.id, tried, new)
     again = [each for each in tried if each.envelope is not None and each.envelope.tries]

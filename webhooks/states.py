@@ -1,7 +1,8 @@
 """A chunk's people and counters while its row is locked: every change of a state goes here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.backends.utils import CursorWrapper
@@ -26,8 +27,8 @@ _COUNTERS: Final = (
 )
 
 _LOCK: Final = """
-SELECT id, plan_id, lease, lease_until > clock_timestamp(), states, queued, delivered, dead,
-    expired, cancelled, skipped, uncertain, unsent, unadvanced, tallies
+SELECT id, plan_id, lease, lease_until > clock_timestamp(), clock_timestamp(), states, queued,
+    delivered, dead, expired, cancelled, skipped, uncertain, unsent, unadvanced, tallies
 FROM webhooks_chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE
 """
 
@@ -42,11 +43,12 @@ class ChunkStates:
     """The states, counters and tallies of one locked chunk row; ``store`` writes them back."""
 
     def __init__(self, row: Sequence[Any]) -> None:
-        chunk_id, plan_id, lease, is_live, states, *numbers, unsent, unadvanced, tallies = row
+        chunk_id, plan_id, lease, is_live, now, states, *numbers, unsent, unadvanced, tallies = row
         self.id: int = chunk_id
         self.plan_id: int = plan_id
         self.lease = None if lease is None else str(lease)
         self.is_leased = bool(is_live)
+        self.locked_at: datetime = now  # By the database's clock.
         self.states = bytearray(states)
         self._counts: dict[str, int] = dict(zip(_COUNTERS, numbers, strict=False))
         self._unsent: int = unsent
@@ -58,6 +60,10 @@ class ChunkStates:
     def state(self, position: int) -> int:
         """Return the person's ``StateByte`` without the flag."""
         return self.states[position] & _BITS
+
+    def are_queued(self, positions: Iterable[int]) -> bool:
+        states = self.states
+        return all(states[place] & _BITS == _QUEUED for place in positions)
 
     def positions(self, *states: StateByte) -> list[int]:
         """Return the places of all people in one of these states."""

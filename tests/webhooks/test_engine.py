@@ -238,7 +238,7 @@ def test_a_chunk_is_read_and_written_in_the_same_statements_for_few_and_many(
     few, many = statements(20), statements(100)
 
     assert len(few) == len(many)
-    assert sum(sql.startswith("EXECUTE insert_deliveries") for sql in many) == 1
+    assert sum(sql.startswith("EXECUTE store_chunk") for sql in many) == 1
     assert sum(sql.startswith("EXECUTE read_people") for sql in many) == 1
 
 
@@ -252,7 +252,7 @@ def test_a_flush_takes_a_hundred_answers_or_five_hundred_people(
     with CaptureQueriesContext(connection) as asked:
         assert scene.drain(flush_seconds=60.0) == people
 
-    written = [each["sql"] for each in asked if "EXECUTE insert_deliveries" in each["sql"]]
+    written = [each["sql"] for each in asked if "EXECUTE store_chunk" in each["sql"]]
     assert len(written) == flushes
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -23,9 +24,12 @@ from webhooks import (
     states,
 )
 from webhooks.choices import StateByte, WebhookState
-from webhooks.models import Chunk, Plan, WebhookControl
+from webhooks.leases import Lease
+from webhooks.models import Chunk, Delivery, Plan, WebhookControl
 from webhooks.outbox import NewChunk
 from webhooks.partitions import NoPartition
+from webhooks.plans import PlanCache
+from webhooks.work import Ending, Held, Recipient, Tried
 from workspaces.models import AuditEntry, Notice, User
 
 pytestmark = pytest.mark.django_db
@@ -312,6 +316,7 @@ def test_what_a_claim_took_whose_answer_was_lost_is_handed_back_by_its_token(
 # --- Arrays ---------------------------------------------------------------------------------------
 
 HOSTILE = ['"', "\\", '\\"', "{}", "a,b", "NULL", "", " ", "'; DROP TABLE x --", "张三 😀", "\n\t"]
+HOSTILE += ["\\N", "\\.", "\r", "\\t"]
 
 
 @pytest.mark.parametrize("values", [HOSTILE, ["plain"], [], ["", ""], ["a", None, '"'], [None]])
@@ -329,3 +334,30 @@ def test_an_array_within_an_array_is_read_back_as_it_was(values: list[str | None
             [rows.texts([rows.texts(values), None])],
         )
         assert [row[0] for row in cursor.fetchall()] == [values, None]
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, "plain"])
+@pytest.mark.parametrize("write", [rows.copy_deliveries, rows.insert_deliveries])
+def test_a_row_is_read_back_as_it_was(scene: Scene, write: Any, value: str) -> None:
+    day, at = partitions.day_of(timezone.now()), 1_800_000_000.123456
+    held = Held(Lease("webhooks_chunk", [1], until=0.0), scene.webhook.pk, chunk_id=1, day=day)
+    who = Recipient(3, "dlv_1", 7, value, value, [value, None, "x"], 5, 6)
+    tried = Tried(held, [Ending(who, StateByte.DEAD, "http_422")], at=at, status=422, answer=value)
+    left_out = Recipient(4, "dlv_2", 8)
+    skipped = Tried(held, [Ending(left_out, StateByte.SKIPPED, "no_id")])
+    where: dict[str, Any] = {"plan": PlanCache().get(scene.plan.pk), "chunk_id": 1, "day": day}
+    if write is rows.copy_deliveries:
+        where["now"] = timezone.now()
+
+    with connection.cursor() as cursor:
+        write(cursor, **where, tried=[tried, skipped])
+
+    one, other = Delivery.objects.order_by("pk")
+    assert (one.sent_id, one.reach_id, one.texts) == (value, value, [value, None, "x"])
+    assert (one.answer, one.status_code, one.duration_ms) == (value, 422, None)
+    assert (one.position, one.qaid, one.defaulted, one.blanked) == (3, 7, 5, 6)
+    assert (one.state, one.reason) == ("dead", "http_422")
+    assert one.first_attempt_at is not None
+    assert one.first_attempt_at.timestamp() == at
+    assert (other.state, other.reason, other.texts) == ("skipped", "no_id", None)
+    assert (other.first_attempt_at, other.status_code, other.answer) == (None, None, "")
