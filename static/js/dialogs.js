@@ -105,6 +105,15 @@ export function start() {
     }
   });
 
+  // A refused form stands there anew: whoever sent it goes on at what has to be mended.
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    const { target, xhr } = event.detail;
+    if (xhr?.status !== 422 || !target?.matches("dialog[data-fill]")) return;
+    const wrong = target.querySelector("[aria-invalid=true]");
+    if (wrong) wrong.focus();
+    else if (document.activeElement === document.body) focusFirst(target);
+  });
+
   // A form saved from a dialog answers 204; the dialog is done then.
   document.body.addEventListener("htmx:afterRequest", (event) => {
     const { elt, xhr, successful } = event.detail;

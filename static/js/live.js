@@ -57,6 +57,17 @@ export function start() {
     if (event.detail.elt.closest?.("[data-live]")) say();
   });
 
+  // What comes with the numbers may be another button than the one that was pressed: the focus stays in its place.
+  let focused = "";
+  document.body.addEventListener("htmx:oobBeforeSwap", ({ detail: { target } }) => {
+    focused = target.contains(document.activeElement) ? target.id : "";
+  });
+  document.body.addEventListener("htmx:oobAfterSwap", () => {
+    const place = focused && document.getElementById(focused);
+    focused = "";
+    if (place && document.activeElement === document.body) place.querySelector("button, a[href]")?.focus();
+  });
+
   window.addEventListener("offline", () => stale(true));
   window.addEventListener("online", () => stale(false));
 }

@@ -18,6 +18,7 @@ from journeys import previews
 from journeys.component import Context
 from journeys.components.webhook import WebhookConfig
 from journeys.previews import Coverage
+from tests.identity.factories import make_tag
 from tests.journeys.factories import Scene, make_scene, take_point
 from tests.webhooks.factories import make_webhook
 
@@ -405,3 +406,52 @@ def test_what_stands_below_a_field_keeps_four_pixels_from_it(page: Page, scene: 
     expect(barred).to_be_visible()
     control = box(panel.locator("#id_webhook_field .field-control"))
     assert box(panel.locator("#id_webhook_field .fold"))[1] - (control[1] + control[3]) == 4
+
+
+def test_a_search_for_a_variable_says_when_nothing_matches(page: Page, scene: Scene) -> None:
+    for number in range(7):
+        make_tag(scene.workspace, f"tag_{number}")
+    page.locator(".canvas-graph .node-main").nth(1).click()
+    page.get_by_role("button", name="Insert variable into").first.click()
+    dialog = page.get_by_role("dialog", name="Insert variable")
+    search = dialog.get_by_label("Search tags and attributes")
+    nothing = dialog.get_by_text("No tag or attribute matches what you typed.")
+
+    expect(search).to_be_focused()
+    expect(nothing).to_be_hidden()
+    search.fill("nothing")
+    expect(nothing).to_be_visible()
+    expect(dialog.locator("#variable-sources")).to_be_hidden()
+    search.fill("nick")
+    expect(nothing).to_be_hidden()
+    expect(dialog.locator("#variable-sources .choice:visible")).to_have_count(1)
+
+
+def test_a_refused_dialog_goes_on_at_what_is_wrong(page: Page) -> None:
+    page.locator(".canvas-graph .node-main").nth(1).click()
+    page.get_by_role("button", name="Insert variable into").first.click()
+    dialog = page.get_by_role("dialog", name="Insert variable")
+    name = dialog.get_by_label("Variable name")
+    name.fill("a{b")
+    expect(dialog.get_by_text("Stands in the text as ${a{b}.")).to_be_visible()
+
+    dialog.get_by_role("button", name="Insert", exact=True).click()
+
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_be_focused()
+
+
+def test_the_test_dialog_asks_once_for_an_id_that_also_reaches(page: Page, scene: Scene) -> None:
+    page.locator(".canvas-graph .node-main").nth(1).click()
+    panel = page.locator("aside.panel")
+    panel.get_by_text("Reached by the same ID").click()
+    panel.get_by_label("ID type to reach the user").select_option(label="Email")
+    page.get_by_role("button", name="Test send").click()
+    dialog = page.get_by_role("dialog", name="Test send")
+    reach = dialog.get_by_label("Email to reach the user")
+
+    expect(reach).to_be_visible()
+    dialog.get_by_label("ID type", exact=True).select_option(str(scene.email.pk))
+    expect(reach).to_be_hidden()
+    dialog.get_by_label("ID type", exact=True).select_option(str(scene.mobile.pk))
+    expect(reach).to_be_visible()
