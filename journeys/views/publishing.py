@@ -28,6 +28,7 @@ from journeys.views import words
 from journeys.views.access import get_journey
 from journeys.views.answers import go_to
 from workspaces import clock
+from workspaces.models import Workspace
 from workspaces.points import Point
 from workspaces.views import WorkspaceRequest, workspace_view
 
@@ -117,6 +118,7 @@ def _show(
         "review": review,
         "number": number,
         "inside": runs.inside(journey).total,
+        "stopped": _stopped(request.workspace),
         "hindrances": [each.sentence for each in review.problems if each.step is None],
         "gaps": [_gap(each, document) for each in review.problems if each.step],
         "start": components.of(document.start).summary(document.start, loaded)
@@ -130,6 +132,15 @@ def _show(
         "error": error,
     }
     return render(request, "journeys/_publish.html", shown, status=status)
+
+
+def _stopped(workspace: Workspace) -> str:
+    """Return that nothing goes out for now: the dialog covers the line that says it on the page."""
+    if not workspace.sending_is_stopped:
+        return ""
+    return _("Sending is stopped in this workspace (%(reason)s). People wait until it goes on.") % {
+        "reason": workspace.sending_stopped_reason
+    }
 
 
 def _number(review: Review) -> int:

@@ -76,6 +76,23 @@ def test_the_review_says_at_once_that_it_counts(member: Client, scene: Scene) ->
     assert "Still counting." in answer.content.decode()
 
 
+def test_the_review_says_that_people_wait_while_sending_is_stopped(
+    member: Client, scene: Scene
+) -> None:
+    journey = scene.journey()
+    said = "Sending is stopped in this workspace (Wrong prices). People wait until it goes on."
+
+    before = member.get(url("publish", journey), {"count": ""}).content.decode()
+    Workspace.objects.update(
+        sending_stopped_at=timezone.now(), sending_stopped_reason="Wrong prices"
+    )
+    after = member.get(url("publish", journey), {"count": ""}).content.decode()
+
+    assert said not in before
+    assert said in after
+    assert "Send to 2 people" in after
+
+
 def test_the_review_counts_and_its_button_names_the_act(member: Client, scene: Scene) -> None:
     shown = member.get(url("publish", scene.journey()), {"count": ""}).content.decode()
 
