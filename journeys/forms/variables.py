@@ -31,7 +31,7 @@ class SourceRow:
     value: str
     source: VariableSource
     example: str
-    percent: int | None
+    share: str  # How many have it, in words; empty while that is not known.
     checked: bool
     proposed: str  # A free name for a variable of this source.
     takes_format: bool
@@ -109,7 +109,7 @@ class VariableForm(forms.Form):
                     value=value,
                     source=source,
                     example=_example(rate.example if rate else "", source.type),
-                    percent=rate.percent if rate and known else None,
+                    share=_share(rate) if rate and known else "",
                     checked=value == chosen,
                     proposed=variables.proposed_name(source, self.others),
                     takes_format=source.type in _FORMATTED,
@@ -248,6 +248,12 @@ def inserted(text: str, token: str, cursor: str) -> str:
     place = len(units) if given is None else 2 * given
     before = units[:place].decode("utf-16-le", "ignore")
     return before + token + text[len(before) :]
+
+
+def _share(rate: FillRate) -> str:
+    if rate.filled and not rate.percent:
+        return _("under 1 % filled")
+    return _("%(percent)s %% filled") % {"percent": rate.percent}
 
 
 def _example(raw: str, kind: str) -> str:

@@ -133,12 +133,15 @@ export function start() {
     if (!name.value || proposed.includes(name.value)) name.value = names;
   });
 
-  // <input data-filters="list id">: leaves the rows that hold what was typed.
+  // <input data-filters="list id">: leaves the rows that hold what was typed; "list id-none" says that none does.
   document.addEventListener("input", (event) => {
     const list = event.target.dataset?.filters && document.getElementById(event.target.dataset.filters);
     if (!list) return;
     const wanted = event.target.value.trim().toLowerCase();
-    for (const row of list.querySelectorAll(".choice")) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    const rows = [...list.querySelectorAll(".choice")];
+    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    list.hidden = rows.every((row) => row.hidden);
+    document.getElementById(`${list.id}-none`).hidden = !list.hidden;
   });
 
   // Esc or Cancel in the dialog: back to the same cursor, not to the insert button.

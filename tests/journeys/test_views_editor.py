@@ -27,6 +27,7 @@ from tests.journeys.factories import NICKNAME, NOW, SHOP, Scene, grant, make_pur
 from tests.webhooks.factories import make_choice_list, make_webhook
 from webhooks.models import MemberGrant, TestSend
 from webhooks.receiver import Receiver, Reply
+from webhooks.rendering import Source
 from workspaces.choices import Preset
 from workspaces.models import User
 from workspaces.points import Point
@@ -730,6 +731,29 @@ def test_the_dialog_shows_each_tag_with_an_example(scene: Scene, is_sensitive: b
     rows = " ".join(page.content.decode().split())
     assert ('Nickname <span class="meta"> Tag · Text · as “Zhang San”' in rows) is not is_sensitive
     assert "33 % filled" in rows
+
+
+@pytest.mark.parametrize(
+    ("filled", "total", "words"),
+    [
+        (0, 300, "0 % filled"),
+        (2, 300, "under 1 % filled"),
+        (3, 300, "1 % filled"),
+        (300, 300, "100 % filled"),
+    ],
+)
+def test_a_tag_that_a_few_have_is_not_said_to_be_empty(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, filled: int, total: int, words: str
+) -> None:
+    rates = {(Source.TAG, "nickname"): previews.FillRate(filled, total, "Zhang San")}
+    monkeypatch.setattr(previews, "fill_rates_within", lambda *args, **kwargs: rates)
+    journey = scene.journey()
+
+    shown = client_of(scene.member).post(
+        url(journey, "variable", step_of(journey)), {"insert": "content"}
+    )
+
+    assert f'<span class="choice-meta">{words}</span>' in shown.content.decode()
 
 
 def test_how_often_tags_are_filled_comes_late_when_it_takes_long_to_count(
