@@ -4,7 +4,7 @@ GALLERY=<folder> keeps the screenshots there.
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 from django.conf import settings
@@ -303,3 +303,22 @@ def test_the_type_of_a_parameter_is_read_whole(page: Page, setting: Setting) -> 
     )
 
     assert room >= 0
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("chosen", ["", "light", "dark"])
+def test_the_api_s_page_is_dark_where_the_product_is(
+    context: BrowserContext, page: Page, live_server: LiveServer, system: Any, chosen: str
+) -> None:
+    page.emulate_media(color_scheme=system)
+    if chosen:
+        context.add_cookies([{"name": "theme", "value": chosen, "url": live_server.url}])
+    ground = "(place) => getComputedStyle(document.querySelector(place)).backgroundColor"
+    page.goto("/settings/")
+    product = page.evaluate(ground, "body")
+
+    page.goto("/api/v1/docs/")
+
+    assert page.evaluate(ground, "html") == product
+    is_dark = page.evaluate("document.documentElement.classList.contains('dark-mode')")
+    assert is_dark == ((chosen or system) == "dark")
