@@ -15,7 +15,6 @@ from webhooks.choices import Authentication, ParameterType, SecretKind, WebhookS
 from webhooks.models import ChoiceList, Parameter, Webhook, WebhookControl, WebhookSecret
 from webhooks.rendering import clean_name, name_problem, problems_in
 from workspaces import audit
-from workspaces.sentences import listed
 
 if TYPE_CHECKING:
     from workspaces.models import User
@@ -99,14 +98,13 @@ def duplicate(
 
 def deletion_problem(webhook: Webhook) -> str:
     """Return the sentence that says why the webhook cannot be deleted, or an empty one."""
-    names = list(webhook.uses.order_by("journey_name").values_list("journey_name", flat=True))
-    if names:
-        shown = listed(names[:3]) + (" …" if len(names) > 3 else "")
+    if uses := webhook.uses.count():
+        # Which ones stands at the head of its page, each with a link.
         return ngettext(
-            "It cannot be deleted: %(count)s journey uses it (%(names)s). Disable it instead.",
-            "It cannot be deleted: %(count)s journeys use it (%(names)s). Disable it instead.",
-            len(names),
-        ) % {"count": revisions.grouped(len(names)), "names": shown}
+            "It cannot be deleted: %(count)s journey uses it. Disable it instead.",
+            "It cannot be deleted: %(count)s journeys use it. Disable it instead.",
+            uses,
+        ) % {"count": revisions.grouped(uses)}
     if webhook.plans.exists():
         return _(
             "It cannot be deleted: journeys have sent through it and their record stays. "

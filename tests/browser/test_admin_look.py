@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.factories import NOW, make_administrator, make_member, make_workspace
@@ -21,11 +21,11 @@ from tests.identity.factories import (
     make_profile,
     make_tag,
 )
-from tests.webhooks.factories import make_choice_list, make_webhook
+from tests.webhooks.factories import make_choice_list, make_use, make_webhook
 from tests.webhooks.test_admin_records import make_deliveries, make_plan
 from webhooks.choices import BreakerState
 from webhooks.models import Attempt, Receipt, Webhook, WebhookControl
-from workspaces import audit
+from workspaces import audit, members
 from workspaces.choices import Preset
 from workspaces.models import User, Workspace
 
@@ -322,3 +322,116 @@ def test_the_api_s_page_is_dark_where_the_product_is(
     assert page.evaluate(ground, "html") == product
     is_dark = page.evaluate("document.documentElement.classList.contains('dark-mode')")
     assert is_dark == ((chosen or system) == "dark")
+
+
+def _box(page: Page, place: str) -> FloatRect:
+    box = page.locator(place).first.bounding_box()
+    assert box is not None
+    return box
+
+
+def _gap(page: Page, upper: str, lower: str) -> float:
+    above = _box(page, upper)
+    return _box(page, lower)["y"] - above["y"] - above["height"]
+
+
+SAID: Final = """document.body.dispatchEvent(
+  new CustomEvent("toast", { detail: { text: "Saved.", tone: "error" } }))"""
+
+
+def test_what_was_said_never_covers_the_bar_at_the_foot_of_the_window(
+    page: Page, setting: Setting
+) -> None:
+    page.goto(setting.pages["webhook"])
+    page.evaluate(SAID)
+    assert _gap(page, ".toast", ".webhook-submit") >= 8
+
+    page.goto(setting.pages["deliveries"])
+    page.locator("input.action-select").first.check()
+    page.evaluate(SAID)
+    assert _gap(page, ".toast", ".actions") >= 8
+
+
+def test_names_as_long_as_names_can_be_leave_the_bar_and_the_list_their_height(
+    page: Page, setting: Setting
+) -> None:
+    long = ("Coupon for the holidays " * 9)[:200]
+    for _number in range(4):
+        make_use(setting.webhook, journey_name=long)
+    Webhook.objects.filter(pk=setting.webhook.pk).update(name=long)
+
+    page.goto(setting.pages["webhook"])
+    bar = _box(page, ".webhook-submit")
+    page.goto(setting.pages["webhooks"])
+    row = _box(page, "#result_list tbody tr")
+
+    assert bar["height"] <= 36 + 2 * 12 + 1
+    assert row["height"] <= 112
+
+
+def test_what_stands_below_something_keeps_off_it(
+    context: BrowserContext, setting: Setting
+) -> None:
+    page = context.new_page()  # One of its answers is 422, which the console calls an error.
+    page.goto(setting.pages["webhook"])
+    page.locator("[data-remove]:visible").click()
+    assert _gap(page, "[data-none]", "[data-add]") >= 12
+    page.locator(".webhook-grant [type=submit]").click()
+    assert _gap(page, ".webhook-grant > .webhook-error", ".webhook-grant legend") >= 12
+
+    page.goto(setting.pages["webhook"])
+    page.get_by_role("button", name="Set the AES key").click()
+    assert _gap(page, ".webhook-section > p", ".webhook-section > .code") >= 12
+
+
+def test_on_a_phone_what_is_done_with_a_parameter_stands_at_its_first_line(
+    page: Page, setting: Setting
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+    page.goto(setting.pages["webhook"])
+
+    name, remove = _box(page, "[data-card] [name$=-name]"), _box(page, "[data-card] [data-remove]")
+    key, reason = _box(page, "[name=given]"), _box(page, ".webhook-grant [name=reason]")
+
+    assert (remove["y"], remove["height"]) == (name["y"], name["height"])
+    assert remove["x"] >= name["x"] + name["width"]
+    assert key["width"] == reason["width"]
+
+
+def test_rows_are_removed_under_one_word_and_nothing_is_drawn_below_the_last(
+    page: Page, setting: Setting
+) -> None:
+    page.goto(setting.pages["choice_list"])
+    rows = page.locator(".inline-group tr.form-row:visible")
+
+    said = [each.split("\n")[0] for each in rows.locator("td.delete").all_inner_texts()]
+    assert said == ["Remove"] * rows.count()
+    line = page.locator(".add-row > td").evaluate("(td) => getComputedStyle(td).borderBottomWidth")
+    assert line == "0px"
+
+
+def test_the_code_of_an_id_type_stands_below_its_name(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["id_types"])
+    page.locator("#result_list tbody th a").first.click()
+
+    assert page.locator(".form-row").first.get_attribute("class") == "form-row field-name"
+    assert "field-code" in (page.locator(".form-row").nth(1).get_attribute("class") or "")
+
+
+def test_an_invitation_stands_in_the_middle_of_its_buttons(page: Page, setting: Setting) -> None:
+    elsewhere = make_workspace()
+    members.add_member(
+        workspace=elsewhere,
+        email=setting.administrator.email,
+        actor=make_administrator(elsewhere),
+        now=NOW,
+    )
+    notice = "main .notice:not(#offline)"
+    page.goto("/notices/")
+
+    middles = [
+        box["y"] + box["height"] / 2
+        for box in (_box(page, f"{notice} .notice-body"), _box(page, f"{notice} form"))
+    ]
+
+    assert abs(middles[0] - middles[1]) <= 1

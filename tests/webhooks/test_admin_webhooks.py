@@ -416,7 +416,7 @@ def test_a_webhook_in_use_is_not_deleted_and_says_why(
         reverse("admin:webhooks_webhook_delete", args=[webhook.pk]), {"post": "yes"}, follow=True
     )
 
-    assert "1 journey uses it (Welcome). Disable it instead." in page
+    assert "1 journey uses it. Disable it instead." in page
     assert "Disable it instead." in response.content.decode()
     assert Webhook.objects.filter(pk=webhook.pk).exists()
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
@@ -23,6 +24,7 @@ from webhooks.models import TestSend, Webhook, WebhookUse
 from workspaces.sentences import listed
 
 NAMES_SHOWN = 2
+NAME_LENGTH = 24
 TONES = {
     WebhookState.ACTIVE: "green",
     WebhookState.PAUSED: "amber",
@@ -95,8 +97,11 @@ class WebhookColumns:
             return "–"
         links = format_html_join(
             pgettext("between values", ", "),
-            '<a href="{}">{}</a>',
-            ((use.url, use.journey_name) for use in uses[:NAMES_SHOWN]),
+            '<a href="{}" title="{}">{}</a>',
+            (
+                (use.url, use.journey_name, Truncator(use.journey_name).chars(NAME_LENGTH))
+                for use in uses[:NAMES_SHOWN]
+            ),
         )
         return format_html("{}{}", links, more_than_shown(len(uses)))
 
