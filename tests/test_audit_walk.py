@@ -484,7 +484,7 @@ def sending_goes_on(stage: Stage) -> Done:
 def a_user_is_made(stage: Stage) -> Done:
     password = "correct horse battery"
     fields = {"email": "new@example.com", "password1": password, "password2": password}
-    stage.post(added(User), {**fields, "usable_password": "true"}, stage.operator)
+    stage.post(added(User), fields, stage.operator)
     return Done(User.objects.get(email="new@example.com"), stage.operator, None)
 
 
@@ -500,7 +500,7 @@ def a_user_is_deactivated(stage: Stage) -> Done:
 def a_user_gets_another_password(stage: Stage) -> Done:
     user, password = make_user(), "correct horse battery"
     url = reverse("admin:auth_user_password_change", args=[user.pk])
-    fields = {"password1": password, "password2": password, "usable_password": "true"}
+    fields = {"password1": password, "password2": password}
     stage.post(url, fields, stage.operator)
     assert password not in str(AuditEntry.objects.latest("pk").changes)
     return Done(user, stage.operator, None)

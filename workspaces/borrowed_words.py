@@ -15,10 +15,8 @@ WORDS: Final = (
     _("Add %s"),
     _("Add another %(model)s"),
     _("Add another %(verbose_name)s"),
-    _("After you’ve created a user, you’ll be able to edit more user options."),
     _("Authenticator code"),
     _("Change %s"),
-    _("Change history: %s"),
     _("Change password: %s"),
     _("Change selected %(model)s"),
     _("Delete selected %(verbose_name_plural)s"),
@@ -35,10 +33,7 @@ WORDS: Final = (
     _("Incorrect code."),
     _("Incorrect password."),
     _("Items must be selected in order to perform actions on them. No items have been changed."),
-    _("Mark selected email addresses as verified"),
     _("No action selected."),
-    _("Password-based authentication"),
-    _("Password-based authentication was disabled."),
     _("Select a valid choice. %(value)s is not one of the available choices."),
     _("Select a valid choice. That choice is not one of the available choices."),
     _("Password change"),
@@ -66,11 +61,6 @@ WORDS: Final = (
     _("View %s"),
     _("View selected %(model)s"),
     _("WebAuthn"),
-    _(
-        "Whether the user will be able to authenticate using a password or not. If disabled, "
-        "they may still be able to authenticate using other backends, such as Single Sign-On or"
-        " LDAP."
-    ),
     _("You may edit it again below."),
     _("You must type the same password each time."),
     _("Your old password was entered incorrectly. Please enter it again."),
@@ -118,10 +108,19 @@ def name_models() -> None:
     steps.verbose_name_plural = gettext_lazy("second steps")
     for name, label in (
         ("user", gettext_lazy("account")),
-        ("type", gettext_lazy("kind")),
         ("created_at", gettext_lazy("added at")),
         ("last_used_at", gettext_lazy("last used at")),
     ):
         steps.get_field(name).verbose_name = label
     addresses = apps.get_model("account", "EmailAddress")._meta
-    addresses.get_field("user").verbose_name = gettext_lazy("account")
+    addresses.verbose_name = gettext_lazy("log-in address")
+    addresses.verbose_name_plural = gettext_lazy("log-in addresses")
+    for name, label in (
+        ("user", gettext_lazy("account")),
+        ("email", gettext_lazy("e-mail")),
+        ("primary", gettext_lazy("main address")),
+        ("verified", gettext_lazy("confirmed")),
+    ):
+        addresses.get_field(name).verbose_name = label
+    accounts = apps.get_model("workspaces", "User")._meta
+    accounts.get_field("is_superuser").verbose_name = gettext_lazy("operator")

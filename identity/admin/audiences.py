@@ -35,6 +35,7 @@ class AudienceAdmin(ReadOnlyModelAdmin):
     list_filter = ("kind",)
     list_select_related = ("created_by",)
     search_fields = ("name",)
+    search_help_text = gettext_lazy("Search by name")
     ordering = ("workspace", "name")
     change_list_template = "admin/identity/audience/change_list.html"
     change_form_template = "admin/identity/audience/change_form.html"

@@ -4,6 +4,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from identity.admin.bases import DataAdmin
 from identity.models import Event, EventAttribute, EventType, IncomingEvent
@@ -30,10 +31,11 @@ class EventAttributeInline(ScopedTabularInline):
 
 @admin.register(EventType)
 class EventTypeAdmin(DataAdmin):
-    fields = ("code", "name")
+    fields = ("name", "code")
     inlines = (EventAttributeInline,)
     list_display = ("name", "code")
     search_fields = ("code", "name")
+    search_help_text = gettext_lazy("Search by name or code")
     ordering = ("workspace", "code")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

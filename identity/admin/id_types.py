@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from identity import id_typing
 from identity.admin.bases import DataAdmin
@@ -18,8 +19,8 @@ class IdTypeForm(ScopedForm):
     class Meta:
         model = IdType
         fields = (
-            "code",
             "name",
+            "code",
             "priority",
             "kind",
             "multi_value",
@@ -43,6 +44,7 @@ class IdTypeForm(ScopedForm):
 @admin.register(IdType)
 class IdTypeAdmin(DataAdmin):
     form = IdTypeForm
+    fields = IdTypeForm.Meta.fields
     list_display = (
         "code",
         "name",
@@ -55,6 +57,7 @@ class IdTypeAdmin(DataAdmin):
     )
     list_filter = ("enabled", "in_mapping")
     search_fields = ("code", "name")
+    search_help_text = gettext_lazy("Search by name or code")
     ordering = ("workspace", "priority")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -71,9 +74,10 @@ class IdTypeAdmin(DataAdmin):
 
 @admin.register(DataSource)
 class DataSourceAdmin(DataAdmin):
-    fields = ("code", "name", "priority")
+    fields = ("name", "code", "priority")
     list_display = ("name", "code", "priority")
     search_fields = ("code", "name")
+    search_help_text = gettext_lazy("Search by name or code")
     ordering = ("workspace", "priority", "code")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -108,7 +108,7 @@ class ProfileAdmin(ReadOnlyModelAdmin):
     ordering = ("-qaid",)
     sortable_by = ()
     search_fields = ("qaid",)
-    search_help_text = gettext_lazy("A whole ID of any type, or a QAID.")
+    search_help_text = gettext_lazy("One person’s whole ID")
     _told = (
         "identifiers",
         "tag_values",

@@ -669,7 +669,6 @@ def test_an_operator_adds_and_deactivates_a_user() -> None:
         "/admin/workspaces/user/add/",
         {
             "email": "new@example.com",
-            "usable_password": "true",
             "password1": "correct horse battery",
             "password2": "correct horse battery",
         },

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import Model
@@ -227,11 +228,66 @@ def test_a_key_is_a_record_in_words() -> None:
     assert key.prefix in page
 
 
-def test_the_password_of_an_account_is_explained_in_the_readers_language() -> None:
+@pytest.mark.parametrize("address", ["add/", "{}/change/", "{}/password/", "{}/history/"])
+def test_the_pages_of_an_account_speak_the_products_words(address: str) -> None:
     operator = make_operator(language="zh-hans")
     client = logged_in(operator)
 
-    page = client.get(f"/admin/workspaces/user/{operator.pk}/password/").content.decode()
+    page = client.get(f"/admin/workspaces/user/{address.format(operator.pk)}").content.decode()
 
-    assert "停用后，此账号当前的密码将失效。" in page
-    assert "Whether the user" not in page
+    for word in ("LDAP", "Designates", "algorithm", "hash", "superuser", "超级用户", "salt"):
+        assert word not in page, word
+
+
+def test_a_new_password_of_an_account_is_never_none() -> None:
+    operator = make_operator()
+    client = logged_in(operator)
+
+    answer = client.post(
+        f"/admin/workspaces/user/{operator.pk}/password/",
+        {"usable_password": "false", "unset-password": "1"},
+    )
+
+    operator.refresh_from_db()
+    assert answer.status_code == 200
+    assert operator.has_usable_password()
+
+
+def test_an_account_has_the_history_page_of_everything_else() -> None:
+    operator = make_operator(name="Wang Lei")
+    audit.record(actor=operator, workspace=None, action="user.changed", obj=operator)
+    client = logged_in(operator)
+
+    page = client.get(f"/admin/workspaces/user/{operator.pk}/history/").content.decode()
+
+    assert "History of Wang Lei" in page
+    assert "Account: changed" in page
+
+
+def test_log_in_addresses_are_looked_at_and_deleted_alone() -> None:
+    operator = make_operator()
+    address = EmailAddress.objects.create(user=operator, email=operator.email, primary=True)
+    client = logged_in(operator)
+
+    listed = client.get("/admin/account/emailaddress/").content.decode()
+    shown = client.get(f"/admin/account/emailaddress/{address.pk}/change/").content.decode()
+
+    assert "Log-in addresses" in listed
+    assert "Main address" in listed
+    assert 'name="user"' not in shown
+    assert client.get("/admin/account/emailaddress/add/").status_code == 403
+    client.post(f"/admin/account/emailaddress/{address.pk}/delete/", {"post": "yes"})
+    assert not EmailAddress.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "model_admin",
+    [one for one in admin.site._registry.values() if one.search_fields],
+    ids=lambda one: one.opts.label_lower,
+)
+def test_a_search_box_says_in_plain_words_what_it_searches(model_admin: Any) -> None:
+    told = str(model_admin.search_help_text or "")
+
+    assert told
+    assert "QAID" not in told
+    assert not told.endswith(".")

@@ -37,6 +37,7 @@ class ChoiceListAdmin(ScopedModelAdmin):
     inlines = (ChoiceInline,)
     list_display = ("name", "choice_count", "parameter_count")
     search_fields = ("name",)
+    search_help_text = gettext_lazy("Search by name")
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -82,7 +82,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
     list_display = ("changed", "person", "webhook", "journey", "outcome", "answered", "attempts")
     list_filter = (DeliveryStateFilter, WebhookFilter)
     search_fields = ("id",)
-    search_help_text = gettext_lazy("A delivery ID (dlv_…) or a QAID.")
+    search_help_text = gettext_lazy("A whole delivery ID (dlv_…)")
     actions = ("send_again",)
     fields = (
         "id",

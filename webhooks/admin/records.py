@@ -143,7 +143,7 @@ class OfDeliveryAdmin(OneWorkspaceAdmin):
     workspace_lookup = "webhook__workspace"
     list_filter = (WebhookFilter,)
     search_fields = ("delivery_id",)
-    search_help_text = gettext_lazy("A delivery ID (dlv_…).")
+    search_help_text = gettext_lazy("A whole delivery ID (dlv_…)")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("webhook")

@@ -67,6 +67,7 @@ class WebhookAdmin(WebhookColumns, ScopedModelAdmin):
     list_select_related = ("control", "workspace")
     list_filter = (StateFilter, TestedFilter, "authentication")
     search_fields = ("name", "url")
+    search_help_text = gettext_lazy("Search by name or address")
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER
     actions = None

@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import get_fields_from_path, unquote
-from django.contrib.admin.views.main import PAGE_VAR
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
 from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from workspaces import audit, current
 from workspaces.admin import scoping
 from workspaces.admin.filters import ScopedRelatedFilter, WorkspaceFilter
-from workspaces.admin_site import Guarded, OperatorOnly
+from workspaces.admin_site import Guarded, OperatorOnly, history_page
 from workspaces.choices import Via
-from workspaces.models import AuditEntry, User, Workspace
+from workspaces.models import User, Workspace
 from workspaces.points import Point
 
 if TYPE_CHECKING:
@@ -108,7 +106,6 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
     form = ScopedForm
     view_on_site = False
     show_full_result_count = False
-    object_history_template = "admin/workspaces/history.html"
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -292,25 +289,7 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
         object_id: str,
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        obj = self.get_object(request, unquote(object_id))
-        if not self.has_view_or_change_permission(request, obj):
-            raise PermissionDenied
-        entries = AuditEntry.objects.filter(
-            object_type=self.opts.label_lower, object_id=str(obj.pk)
-        )
-        page = self.get_paginator(request, entries, 100).get_page(request.GET.get(PAGE_VAR, 1))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("History of %(name)s") % {"name": self.name_of(obj)},
-            "name": self.name_of(obj),
-            "entries": page,
-            "module_name": capfirst(self.opts.verbose_name_plural),
-            "object": obj,
-            "opts": self.opts,
-            **(extra_context or {}),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, self.object_history_template or [], context)
+        return history_page(self, request, object_id, extra_context)
 
 
 class ReadOnlyModelAdmin(ScopedModelAdmin):

@@ -85,6 +85,7 @@ class MembershipAdmin(ScopedModelAdmin):
     list_filter = ("roles", "is_active")
     ordering = ("user__name",)
     search_fields = ("user__name", "user__email")
+    search_help_text = _("Search by name or e-mail")
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
@@ -223,6 +224,7 @@ class RoleAdmin(ScopedModelAdmin):
     list_display = ("title", "kind", "points", "member_count")
     list_select_related = ("workspace",)
     search_fields = ("name",)
+    search_help_text = _("Search by name")
     actions = None
 
     @admin.display(description=_("name"), ordering="name")
@@ -307,6 +309,7 @@ class MemberGroupAdmin(ScopedModelAdmin):
     list_display = ("name", "member_count")
     list_select_related = ("workspace",)
     search_fields = ("name",)
+    search_help_text = _("Search by name")
     fields = ("name", "members")
     actions = None
 

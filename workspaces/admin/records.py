@@ -1,12 +1,9 @@
-"""API keys and the audit trail in the set-up, and the operators' view of users."""
+"""API keys and the audit trail in the set-up."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminPasswordChangeForm, SetUnusablePasswordMixin
-from django.contrib.auth.models import Group
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -17,16 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from workspaces import api_keys, audit_words, permissions
 from workspaces.admin import scoping
-from workspaces.admin.base import (
-    OperatorModelAdmin,
-    ReadOnlyModelAdmin,
-    ScopedForm,
-    ScopedModelAdmin,
-    actor_of,
-)
+from workspaces.admin.base import ReadOnlyModelAdmin, ScopedForm, ScopedModelAdmin, actor_of
 from workspaces.admin.filters import ActFilter
 from workspaces.choices import Scope
-from workspaces.models import ApiKey, AuditEntry, User
+from workspaces.models import ApiKey, AuditEntry
 from workspaces.sentences import listed
 
 
@@ -56,6 +47,7 @@ class ApiKeyAdmin(ScopedModelAdmin):
     list_display = ("name", "prefix", "uses", "state", "last_used_at", "created_by")
     list_select_related = ("workspace", "created_by")
     search_fields = ("name", "prefix")
+    search_help_text = _("Search by name or start of the key")
     fields = ("name", "scopes", "expires_at")
     actions = ("revoke",)
 
@@ -127,6 +119,7 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
     list_select_related = ("workspace",)
     list_filter = ("via", ("action", ActFilter), "at")
     search_fields = ("actor_label", "action", "object_label")
+    search_help_text = _("Search by member or object")
     fields = ("at", "who", "via", "act", "kind", "object_label", "differences")
     readonly_fields = fields
     list_per_page = 50
@@ -174,51 +167,6 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
         if request.user.is_superuser:  # What is in no organization: users and their log-ins.
             found |= Q(workspace=None, organization=None)
         return AuditEntry.objects.filter(found)
-
-
-# Groups are how guardian knows roles and member groups: these are named and changed on their own
-# pages, and a change behind their backs would part the two.
-admin.site.unregister(Group)
-
-
-class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg] # generic in the stubs only
-    """Django puts the help of one field together while it is imported: in English for good."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "usable_password" in self.fields:
-            self.fields["usable_password"].help_text = format_html(
-                '{}<ul id="id_unusable_warning" class="messagelist"><li>{}</li></ul>',
-                SetUnusablePasswordMixin.usable_password_help_text,
-                _("If disabled, the current password for this user will be lost."),
-            )
-
-
-@admin.register(User)
-class UserAccountAdmin(OperatorModelAdmin, UserAdmin):  # type: ignore[type-arg] # generic in the stubs only
-    """Users are the installation's, not a tenant's: for operators alone."""
-
-    change_password_form = PasswordForm
-    told_fields = ("email", "name", "language", "is_active")
-    ordering = ("email",)
-    list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
-    list_filter = ("is_active", "is_superuser")
-    search_fields = ("email", "name")
-    filter_horizontal = ()
-    readonly_fields = ("is_staff", "is_superuser", "last_login", "date_joined")
-    fieldsets = (
-        (None, {"fields": ("email", "name", "language", "password")}),
-        (_("State"), {"fields": ("is_active", *readonly_fields)}),
-    )
-    add_fieldsets = (
-        (
-            None,
-            {
-                "classes": ("wide",),
-                "fields": ("email", "usable_password", "password1", "password2"),
-            },
-        ),
-    )
 
 
 def _lines(object_type: str, changes: dict[str, Any]) -> list[tuple[str, str]]:

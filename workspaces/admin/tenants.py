@@ -63,6 +63,7 @@ class OrganizationAdmin(ScopedModelAdmin):
     list_display = ("name", "slug", "workspace_count")
     fields = ("name", "slug")
     search_fields = ("name", "slug")
+    search_help_text = _("Search by name or short name")
     inlines = (OrganizationMemberInline,)
     workspace_lookup = "workspaces"
 
@@ -134,6 +135,7 @@ class WorkspaceAdmin(ScopedModelAdmin):
     list_display = ("name", "slug", "organization", "time_zone", "language", "sending")
     list_select_related = ("organization",)
     search_fields = ("name", "slug")
+    search_help_text = _("Search by name or short name")
     workspace_lookup = "pk"
     fields = (
         "organization",
