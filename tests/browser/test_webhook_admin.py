@@ -17,14 +17,17 @@ from pytest_django.live_server_helper import LiveServer
 from pytest_httpserver import HTTPServer
 
 from tests.webhooks.factories import (
+    NOW,
     make_administrator,
     make_member,
     make_use,
     make_webhook,
     make_workspace,
+    membership_of,
 )
-from webhooks import grants
+from webhooks import granting, grants
 from webhooks.choices import ParameterType
+from webhooks.granting import Grantees
 from webhooks.models import Webhook
 from workspaces.choices import Preset
 from workspaces.models import Workspace
@@ -203,3 +206,21 @@ def test_whoever_leaves_the_dialog_calls_the_test_off(page: Page, workspace: Wor
 
     expect(dialog).to_have_count(0)
     assert len(held) == 1
+
+
+def test_on_a_phone_the_button_of_a_grant_keeps_eight_pixels_from_its_words(
+    page: Page, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace)
+    member = membership_of(make_member(workspace), workspace)
+    granting.grant(webhook=webhook, grantees=Grantees(members=[member]), actor=None, now=NOW)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+    given = page.locator(".webhook-standings tr", has=page.get_by_role("button", name="End now"))
+
+    words = given.locator("td[data-label]").last.bounding_box()
+    button = given.get_by_role("button").bounding_box()
+
+    assert words is not None
+    assert button is not None
+    assert button["y"] - (words["y"] + words["height"]) == 8
