@@ -124,6 +124,7 @@ def test_what_a_list_is_narrowed_to_stands_in_two_columns(walk: Walk) -> None:
     "row",
     [
         page("journeys:list", "new slug", visitor="starter"),
+        page("admin:index", visitor="starter"),
         part(
             "journeys:publish",
             "journeys:editor",
