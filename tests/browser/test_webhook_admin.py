@@ -130,7 +130,7 @@ def test_register_test_and_grant_on_one_page(
 
     page.locator(".webhook-grant").get_by_label("Marketer", exact=True).click()
     page.get_by_role("button", name="Give usage permission").click()
-    expect(page.locator("#who")).to_contain_text("role Marketer")
+    expect(page.locator("#who")).to_contain_text("Role Marketer")
     keep(page, "granted")
 
     webhook = Webhook.objects.get()
