@@ -435,3 +435,22 @@ def test_an_invitation_stands_in_the_middle_of_its_buttons(page: Page, setting: 
     ]
 
     assert abs(middles[0] - middles[1]) <= 1
+
+
+def test_what_cannot_be_changed_in_a_row_looks_so(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["event_type"])
+    ground = "(box) => getComputedStyle(box).backgroundColor"
+    row = page.locator(".inline-group .has_original").first
+
+    code, kind, name = (
+        row.locator(f"[name$=-{part}]").evaluate(ground) for part in ("code", "type", "name")
+    )
+
+    assert code == kind != name
+
+
+def test_one_link_leads_to_what_a_field_names(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["tag"])
+
+    expect(page.locator(".change-related").first).to_be_visible()
+    expect(page.locator(".view-related").first).to_be_hidden()
