@@ -47,13 +47,18 @@ READ: Final = """
 
 # Wide punctuation has its own room; a dot between two things stands apart from both.
 _ROOM: Final = re.compile(
-    r".{0,12}[，。：；！？、（）] (?!·)\S.{0,12}|.{0,12}[^\s·] [，。：；！？、（）]"
+    r".{0,12}[，。：；！？、（）“] (?!·)\S.{0,12}|.{0,12}[^\s·] [，。：；！？、（）”]"
 )
 
 
+# Latin letters stand apart from Chinese; so do numbers, which a date holds without room.
+_TOUCHING: Final = re.compile(r".{0,12}(?:[\u3400-\u9fff][A-Za-z]|[A-Za-z][\u3400-\u9fff]).{0,12}")
+
+
 def spaces(page: Page) -> set[str]:
-    """Return where a space stands beside wide punctuation."""
-    return set(_ROOM.findall(page.evaluate("() => document.body.innerText")))
+    """Return where a space stands beside wide punctuation, or none beside Latin letters."""
+    text = page.evaluate("() => document.body.innerText")
+    return {*_ROOM.findall(text), *_TOUCHING.findall(text)}
 
 
 def foreign_words(page: Page, *, names: frozenset[str] = frozenset()) -> set[str]:
