@@ -507,6 +507,13 @@ class Sender:
             len(self._pending) >= self.options.flush_answers
             or self._pending_people >= self.options.flush_people
             or time.monotonic() >= self._flush_at
+            or self._is_last()
+        )
+
+    def _is_last(self) -> bool:
+        """Tell whether nothing more comes in that what came in could wait for."""
+        return not self.transport.open and not any(
+            line.ready for line in self._intake.lines.values()
         )
 
     def _flush(self) -> None:

@@ -1,6 +1,7 @@
 """One sender, a real receiver, real tables: what becomes of people, one rule a test."""
 
 import json
+import time
 import uuid
 from base64 import b64encode
 from collections import Counter
@@ -254,6 +255,20 @@ def test_a_flush_takes_a_hundred_answers_or_five_hundred_people(
 
     written = [each["sql"] for each in asked if "EXECUTE store_chunk" in each["sql"]]
     assert len(written) == flushes
+
+
+def test_what_came_in_last_is_settled_at_once(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=3)
+    scene.submit()
+    sender = Sender(options=replace(OPTIONS, flush_seconds=60.0))
+    sender.start()
+    until = time.monotonic() + 10
+    try:
+        while scene.counts().queued and time.monotonic() < until:
+            sender.turn()
+        assert scene.counts().delivered == 3
+    finally:
+        sender.close()
 
 
 # --- Planning -------------------------------------------------------------------------------------
