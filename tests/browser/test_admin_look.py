@@ -383,6 +383,10 @@ def test_what_stands_below_something_keeps_off_it(
     page.get_by_role("button", name="Set the AES key").click()
     assert _gap(page, ".webhook-section > p", ".webhook-section > .code") >= 12
 
+    User.objects.filter(pk=setting.administrator.pk).update(is_superuser=True)
+    page.goto(f"/admin/workspaces/user/{setting.administrator.pk}/change/")
+    assert _gap(page, ".fieldset > legend", ".field-is_active .check") >= 12
+
 
 def test_on_a_phone_what_is_done_with_a_parameter_stands_at_its_first_line(
     page: Page, setting: Setting
