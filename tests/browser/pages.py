@@ -110,6 +110,7 @@ def drawer(as_: str, on: str, *arguments: str) -> Row:
 _WORKSPACES: Final = opened("[popovertarget^=menu-workspaces]")
 _ADD: Final = opened("[popovertarget=menu-add]")
 _STEP_MENU: Final = opened("[popovertarget=menu-step]")
+_OF_AUDIENCES: Final = opened(".table [popovertarget]")
 CONSOLE: Final = (
     # Within five minutes of the log-in, as these ask the password again later.
     page("mfa_index", visitor="secured"),
@@ -168,7 +169,7 @@ CONSOLE: Final = (
     menu("menu_views", "journeys:editor", *_DRAFT, opens=opened("[popovertarget=menu-views]")),
     menu("menu_step", "journeys:editor", *_DRAFT_STEP, opens=_STEP_MENU, steps=(PANEL, _STEP_MENU)),
     menu("menu_time", "journeys:deliveries", "slug", opens=opened("[popovertarget=time-span]")),
-    menu("menu_audiences", "journeys:audiences", "slug", opens=opened(".table [popovertarget]")),
+    menu("menu_audiences", "journeys:audiences", "slug", opens=_OF_AUDIENCES),
     menu(
         "menu_audience",
         "journeys:audience",
@@ -191,11 +192,37 @@ CONSOLE: Final = (
         as_="panel_event",
     ),
     part(
+        "journeys:panel",
+        "journeys:editor",
+        ("slug", "listening", "listening start"),
+        PANEL,
+        Step("aside.panel [hx-vals*=add_condition]", seen="[data-condition]"),
+        as_="panel_event_condition",
+    ),
+    part(
+        "journeys:panel",
+        "journeys:editor",
+        _DRAFT_STEP,
+        PANEL,
+        Step("aside.panel summary[hx-post]", seen="#live-preview .preview"),
+        Step("#live-preview .preview dt", seen="#live-preview .preview"),  # Scrolled to.
+        as_="panel_request",
+    ),
+    part(
         "journeys:variable",
         "journeys:editor",
         (*_DRAFT, "step"),
         PANEL,
         asking("journeys:variable"),
+    ),
+    part(
+        "journeys:variable",
+        "journeys:editor",
+        _DRAFT_STEP,
+        PANEL,
+        asking("journeys:variable"),
+        Step("#dialog [type=submit]", seen="aside.panel .chips > :nth-child(2)"),
+        as_="variable_inserted",
     ),
     part("journeys:test", "journeys:editor", (*_DRAFT, "step"), PANEL, TEST),
     part(
@@ -249,6 +276,13 @@ CONSOLE: Final = (
         ("slug",),
         asking("journeys:audience_create"),
     ),
+    part(
+        "journeys:audience_rename",
+        "journeys:audiences",
+        ("slug",),
+        _OF_AUDIENCES,
+        Step(".menu:popover-open [hx-get$='/rename/']"),
+    ),
     page("journeys:audience_new", "slug"),
     page("journeys:audience", "slug", "audience"),
     page("journeys:audience", "slug", "rules", as_="audience_rules"),
@@ -292,6 +326,7 @@ SET_UP: Final = (
         ("webhook",),
         Step("[data-dialog=test]:visible", seen="dialog[open] [type=submit]"),
     ),
+    page("admin:webhooks_webhook_test", "webhook", as_="webhook_test_page"),
 )
 
 # Django's and allauth's words, of which some have no Chinese; names of headers and keys; and the
@@ -328,7 +363,6 @@ NO_PAGE: Final = {
     "journeys:audience_said": _DRAWN_WITH,
     "journeys:audience_count": _DRAWN_WITH,
     "journeys:audience_look": _DRAWN_WITH,
-    "journeys:audience_rename": "The dialog of a new audience, with the name alone.",
     "journeys:audience_rejects": "A file.",
     "journeys:run_numbers": _DRAWN_WITH,
     "journeys:orders": _DRAWN_WITH,

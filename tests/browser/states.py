@@ -11,20 +11,21 @@ from django.utils import timezone
 from playwright.sync_api import Page, Route
 
 from identity.models import Audience
-from journeys import drafts, ending
+from journeys import drafts, ending, runner
 from journeys.components.audience import AudienceConfig
 from journeys.components.event import EventConfig
 from journeys.definition import Document
 from journeys.definition import Step as DrawnStep
 from journeys.models import Journey, Run
-from tests.browser.pages import PANEL, TEST, Row, Step, asking, page, part
-from tests.browser.shop import Shop
+from tests.browser.pages import PANEL, TEST, Row, Step, asking, opened, page, part
+from tests.browser.shop import Shop, publish
 from tests.identity.factories import make_audience, make_event_type
 from tests.journeys.factories import take_point
 from tests.locking import impatient, unreadable
+from tests.webhooks.factories import make_webhook
 from webhooks import control, registering
 from webhooks.choices import BreakerState, ParameterType
-from webhooks.models import Parameter, WebhookControl
+from webhooks.models import Parameter, TestSend, WebhookControl
 from webhooks.receiver.behaviour import Behaviour, Mode
 from webhooks.receiver.server import Options
 
@@ -63,6 +64,34 @@ def changes_the_step(shop: Shop) -> None:
         _draft(shop, "draft")[1].steps[0],
         called=shop.word("Send the coupon again"),
     )
+
+
+def changes_the_words(shop: Shop) -> None:
+    for name in ("draft", "paused"):
+        step = _draft(shop, name)[1].steps[0]
+        values = {"content": shop.word("Customer")}
+        _save(shop, name, step, {**step.config, "values": values, "variables": {}})
+
+
+def sends_two_messages(shop: Shop) -> None:
+    scene = shop.scene
+    journey = scene.journey(steps=[scene.config(), scene.config()])
+    for step in journey.draft["steps"]:
+        step["name"] = shop.word("Send the coupon again")
+    run = publish(shop, journey, "Coupon for the holidays")
+    while run.state != "running":
+        runner.sweep(now=timezone.now())
+        run.refresh_from_db()
+    shop.values |= {"long": run.journey_id, "long run": run.pk}
+
+
+def registers_a_webhook_more(shop: Shop) -> None:
+    unused = make_webhook(shop.scene.workspace, name=shop.word("Shop system"))
+    shop.values["unused"] = unused.pk
+
+
+def tests_nothing(shop: Shop) -> None:
+    TestSend.objects.all().delete()
 
 
 def deletes_the_step(shop: Shop) -> None:
@@ -416,6 +445,38 @@ STATES: Final = (
         steps=(Step("#rules-form [type=submit]", seen=".form-error", meanwhile=changes_the_rules),),
         as_="audience_conflict",
     ),
+    part(
+        "journeys:publish",
+        "journeys:editor",
+        _DRAFT,
+        _PUBLISH,
+        before=changes_the_words,
+        as_="publish_changed_since_test",
+    ),
+    page("journeys:versions", "slug", "paused", as_="versions_changed"),
+    page(
+        "journeys:run", "slug", "long", "long run", before=sends_two_messages, as_="run_two_steps"
+    ),
+    page("journeys:list", "slug", before=tests_nothing, as_="first_steps_left"),
+    page(
+        "journeys:audience",
+        "slug",
+        "rules",
+        steps=(Step("#rules-form [type=submit]", seen="#toasts .toast"),),
+        as_="audience_saved",
+    ),
+    # Whoever may use no webhook adds a step.
+    page(
+        "journeys:editor",
+        "slug",
+        "gaps",
+        visitor="beginner",
+        steps=(
+            opened("[popovertarget=menu-add]"),
+            Step("#menu-add [data-add-kind]", seen="aside.panel"),
+        ),
+        as_="panel_no_webhook",
+    ),
     # Nobody to send to, no event, nothing sent.
     panel("panel_no_usable_id", PANEL, before=chooses_people_without_ids),
     part(
@@ -434,6 +495,7 @@ STATES: Final = (
         arguments=("slug", "listening", "listening start"),
         before=chooses_an_event_that_never_came,
     ),
+    page("journeys:events", "slug", query="?type=signup", as_="events_none_of_a_type"),
     page("journeys:run", "slug", "running", "run", before=fails, as_="run_failed"),
     part(
         "journeys:publish",
@@ -498,6 +560,42 @@ SET_UP_STATES: Final = (
         "webhook",
         steps=(Step(".webhook-grant [type=submit]", seen=".webhook-grant .webhook-error"),),
         as_="webhook_grant_wrong",
+    ),
+    # What is shown once, and what is asked before something goes.
+    page(
+        "admin:workspaces_apikey_add",
+        steps=(
+            Step("[name=scopes]", (("[name=name]", "CRM"),), "main"),
+            Step("main [name=_save]", seen=".admin-once"),
+        ),
+        as_="api_key_added",
+    ),
+    page(
+        "admin:workspaces_membership_add",
+        steps=(
+            Step("[name=roles]", (("[name=email]", "san@example.com"),), "main"),
+            Step("main [name=_save]", seen=".admin-once"),
+        ),
+        as_="member_added",
+    ),
+    page(
+        "admin:webhooks_webhook_delete",
+        "unused",
+        before=registers_a_webhook_more,
+        as_="webhook_delete",
+    ),
+    page(
+        "admin:account_emailaddress_changelist",
+        visitor="operator",
+        steps=(
+            Step(".action-select", seen="select[name=action]"),
+            Step(
+                ".actions [type=submit]",
+                (("select[name=action]", "delete_selected"),),
+                "main .button-danger",
+            ),
+        ),
+        as_="email_addresses_delete",
     ),
     tested("webhook_test_wrong", Step(_SEND, seen="dialog[open] .webhook-error")),
     # Before what affects journeys; after a test.

@@ -19,7 +19,7 @@ from journeys.component import Context
 from journeys.components.webhook import WebhookConfig
 from journeys.previews import Coverage
 from tests.identity.factories import make_tag
-from tests.journeys.factories import Scene, make_scene, take_point
+from tests.journeys.factories import Scene, make_purchase, make_scene, take_point
 from tests.webhooks.factories import make_webhook
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -455,3 +455,19 @@ def test_the_test_dialog_asks_once_for_an_id_that_also_reaches(page: Page, scene
     expect(reach).to_be_hidden()
     dialog.get_by_label("ID type", exact=True).select_option(str(scene.mobile.pk))
     expect(reach).to_be_visible()
+
+
+def test_a_condition_keeps_its_distance_from_what_stands_above_and_below_it(
+    page: Page, scene: Scene
+) -> None:
+    listening = scene.event_journey(make_purchase(scene))
+    page.goto(reverse("journeys:editor", args=[scene.workspace.slug, listening.pk]))
+    page.locator(".canvas-graph .node-main").first.click()
+    page.locator("aside.panel").get_by_role("button", name="Add a condition").click()
+    expect(page.locator("[data-condition]")).to_have_count(1)
+
+    _x, top, _width, height = box(page.locator("[data-condition]"))
+    _x, above, _width, its_height = box(page.locator("#id_match"))
+    _x, below, _width, _height = box(page.get_by_role("button", name="Add a condition"))
+    assert top - (above + its_height) == 8
+    assert below - (top + height) == 8

@@ -228,7 +228,7 @@ class Walk:
         self.wrong: list[str] = []
         self.refused: set[str] = set()
         self._clients = _clients(shop)
-        self.values = {**shop.values, **key_of(shop.newcomer)}
+        shop.values |= key_of(shop.newcomer)
         self._judged: set[str] = set()  # Kinds of text whose contrast axe has judged.
         self._schemes: dict[Page, Scheme] = {}
         self._said: list[str] = []
@@ -275,7 +275,7 @@ class Walk:
         """Return the address, which takes as many of the row's arguments as it has room for."""
         for count in range(len(row.arguments), -1, -1):
             try:
-                return reverse(name, args=[self.values[one] for one in row.arguments[:count]])
+                return reverse(name, args=[self.shop.values[one] for one in row.arguments[:count]])
             except NoReverseMatch:
                 continue
         raise AssertionError(f"No address for {name}.")
@@ -284,6 +284,8 @@ class Walk:
         for step in steps:
             self.do(page, step, row)
             page.locator(step.seen).first.wait_for()
+            if not row.network:  # What is slow for good never settles.
+                page.wait_for_function(SETTLED)
 
     def do(self, page: Page, step: Step, row: Row) -> None:
         for selector, value in step.fields:
@@ -291,6 +293,8 @@ class Walk:
             if selector.endswith("[type=file]"):
                 content = value.encode()
                 field.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": content})
+            elif selector.startswith("select"):
+                field.select_option(value)
             else:
                 field.fill(value)
         if step.meanwhile:
@@ -301,7 +305,7 @@ class Walk:
         page.locator(click).first.click()
 
     def _look(self, page: Page, row: Row) -> None:
-        if not row.network:  # What is slow for good never settles.
+        if not row.network:
             page.wait_for_function(SETTLED)
         found: set[str] = set()
         if not row.steps and (shifted := page.evaluate("window.shifted")) >= SHIFT:
