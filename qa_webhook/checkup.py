@@ -13,12 +13,15 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Max
 from django.utils import timezone
 
 from qa_webhook import condition, hints
 from qa_webhook.servers import OLDEST_POSTGRES
 from webhooks import partitions, rotation
+from webhooks.lines import Options
 from webhooks.management.base import ago
+from webhooks.models import Webhook
 from webhooks.secrets import SecretError
 
 CLOCK_SECONDS: Final = (1.0, 10.0)  # From here on a warning, from there on a failure.
@@ -234,6 +237,13 @@ def _transactions(name: str) -> Finding:
 
 
 def _leases(name: str) -> Finding:
+    options = Options.of_settings()
+    longest = Webhook.objects.aggregate(most=Max("timeout_seconds"))["most"] or 0
+    needed = longest + options.margin_seconds
+    if options.lease_seconds <= needed:
+        told = f"a claim lasts {options.lease_seconds:g} s, a webhook may take {longest} s"
+        todo = f"Make lease_seconds in SENDER_OPTIONS more than {needed:g}: nothing is sent there."
+        return Finding(name, Level.FAIL, told, todo)
     losses = sum(each.lease_losses for each in condition.processes())
     if losses:
         return Finding(name, Level.WARN, f"{losses} claims were lost", _TODO[name])

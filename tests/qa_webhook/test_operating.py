@@ -256,6 +256,21 @@ def test_the_check_up_says_what_is_wrong_and_what_to_do(
     assert "no sender, no planner, no worker is alive" in shown
 
 
+def test_the_check_up_refuses_a_lease_that_a_request_would_outlast(
+    receiver: Receiver, settings: Any
+) -> None:
+    make_scene(receiver.url("/in")).change(timeout_seconds=30)
+    settings.SENDER_OPTIONS = {"lease_seconds": 33.0}
+    assert levels(ends_with=1)["leases"] == "ok"  # Nobody is alive here.
+
+    settings.SENDER_OPTIONS = {"lease_seconds": 32.0}
+
+    assert levels(ends_with=1)["leases"] == "fail"
+    shown = call("doctor", ends_with=1)
+    assert "a claim lasts 32 s, a webhook may take 30 s" in shown
+    assert "Make lease_seconds in SENDER_OPTIONS more than 32" in shown
+
+
 # --- Metrics and the deep health ------------------------------------------------------------------
 
 
