@@ -49,15 +49,16 @@ READ: Final = """
 _ROOM: Final = re.compile(
     r".{0,12}[，。：；！？、（）“] (?!·)\S.{0,12}|.{0,12}[^\s·] [，。：；！？、（）”]"
 )
-
-
-# Latin letters stand apart from Chinese; so do numbers, which a date holds without room.
+# Latin letters stand apart from Chinese. Digits may touch it, as in a date.
 _TOUCHING: Final = re.compile(r".{0,12}(?:[\u3400-\u9fff][A-Za-z]|[A-Za-z][\u3400-\u9fff]).{0,12}")
 
 
 def spaces(page: Page) -> set[str]:
     """Return where a space stands beside wide punctuation, or none beside Latin letters."""
-    text = page.evaluate("() => document.body.innerText")
+    text: str = page.evaluate("() => document.body.innerText")
+    # What people typed, with what was filled in, stands as it is.
+    for example in page.locator("dl.preview dd").all_inner_texts():
+        text = text.replace(example, "")
     return {*_ROOM.findall(text), *_TOUCHING.findall(text)}
 
 
