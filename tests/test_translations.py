@@ -189,6 +189,10 @@ def test_what_is_filled_in_stands_apart_from_chinese(catalogue: polib.POFile) ->
     assert wrong == []
 
 
+def test_a_percent_sign_touches_its_number(catalogue: polib.POFile) -> None:
+    assert [text for entry in catalogue for text in texts_of(entry) if " %%" in text] == []
+
+
 # Words that were said two ways, or as machines translate; the right one beside each.
 _NOT_SAID: Final = {
     "你": "您",
