@@ -86,7 +86,8 @@ def sends_two_messages(shop: Shop) -> None:
 
 
 def registers_a_webhook_more(shop: Shop) -> None:
-    unused = make_webhook(shop.scene.workspace, name=shop.word("Shop system"))
+    home, url = shop.scene.workspace, shop.scene.webhook.url
+    unused = make_webhook(home, name=shop.word("Shop system"), url=url)
     shop.values["unused"] = unused.pk
 
 
