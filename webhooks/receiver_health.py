@@ -78,7 +78,7 @@ class ReceiverHealth:
         line.misconfigured = 0
         line.is_run_broken = True
         line.failed, line.failure = line.failed + 1, verdict.reason
-        return line.failed >= self._rules.results
+        return line.failed >= self._rules.results and self._is_bad(line)
 
     # --- Telling the others -----------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.webhooks.scene import OPTIONS, Scene, make_scene
@@ -16,7 +18,7 @@ from webhooks.breaker import Breaker, Rules
 from webhooks.choices import BreakerState
 from webhooks.engine import Sender
 from webhooks.models import Attempt, Chunk, Delivery, WebhookControl
-from webhooks.receiver import Behaviour, Receiver
+from webhooks.receiver import Behaviour, Receiver, Reply
 from workspaces.models import Notice
 
 NOW = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
@@ -271,3 +273,18 @@ def test_resuming_a_webhook_closes_its_breaker(receiver: Receiver) -> None:
 
     assert scene.drain() == 1
     assert Chunk.objects.get().delivered == Delivery.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_failures_that_cannot_open_it_do_not_hurry_the_settling(receiver: Receiver) -> None:
+    scene = make_scene(receiver.url("/in"), people=400)
+    scene.submit()
+    receiver.script("/in", *([Reply(503)] + [Reply(200)] * 3) * 100)
+    waits = (timedelta(hours=1),) * 5
+
+    with CaptureQueriesContext(connection) as asked:
+        scene.drain(flush_seconds=60.0, schedule=waits, breaker=Rules())
+
+    flushes = sum("EXECUTE store_chunk" in each["sql"] for each in asked)
+    assert (scene.counts().delivered, scene.counts().queued) == (300, 100)
+    assert flushes <= 5
