@@ -11,7 +11,10 @@ from psycopg2.extras import Json, execute_values
 from webhooks import partitions, tasks
 from webhooks.models import Plan, Webhook
 
+# Of messages to one person each. Batches are gone sooner: there a claim is worth more people.
 CHUNK_PEOPLE: Final = 500
+BATCH_CHUNK_MESSAGES: Final = 40
+BATCH_CHUNK_PEOPLE: Final = 2_000
 
 _INSERT: Final = """
 INSERT INTO webhooks_chunk (workspace_id, webhook_id, plan_id, number, day, qaids, events, states,
@@ -38,8 +41,10 @@ class NewChunk(NamedTuple):
 
 
 def chunk_people(webhook: Webhook) -> int:
-    """Return how many people a chunk of this webhook holds: whole messages, 500 or a few more."""
-    return -(-CHUNK_PEOPLE // webhook.batch_size) * webhook.batch_size
+    """Return how many people a chunk of this webhook holds: whole messages, 500 people or more."""
+    size = webhook.batch_size
+    wanted = max(CHUNK_PEOPLE, min(BATCH_CHUNK_MESSAGES * size, BATCH_CHUNK_PEOPLE))
+    return -(-wanted // size) * size
 
 
 def submit(*, plan: Plan, chunks: Sequence[NewChunk], now: datetime) -> int:
