@@ -87,7 +87,10 @@ class SettingsForm(_UserForm):
     class Meta:
         model = User
         fields = ("name", "language", "wants_mail")
-        labels = {"name": _("Name"), "wants_mail": _("E-mail me notices that I have not read")}
+        labels = {
+            "name": pgettext_lazy("person", "Name"),
+            "wants_mail": _("E-mail me notices that I have not read"),
+        }
         help_texts = {
             "wants_mail": _("After five minutes, together. Each stays behind the bell too.")
         }

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from identity.models import Audience
 from journeys.components.audience import AudienceConfig, When
@@ -23,7 +23,7 @@ class AudienceForm(PanelForm):
     template = "journeys/_panel_audience.html"
 
     audiences = forms.CharField(label=gettext_lazy("Target audience"), required=False)
-    when = forms.CharField(label=gettext_lazy("Start"), required=False)
+    when = forms.CharField(label=pgettext_lazy("time", "Start"), required=False)
     at = forms.CharField(
         label=gettext_lazy("Starts at"),
         required=False,

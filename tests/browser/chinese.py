@@ -12,7 +12,7 @@ ALLOWED: Final = frozenset(
         r"\w+",
         """
         AES API Alt Asia CRM CSV Cookie Ctrl DD Del Delete EMAIL English Enter GCM HH HTTP HTTPS ID
-        ISO JSON Lines MD5 MM Mapping MOBILE Markdown Name POST QAID SHA Shanghai Standard URL UTC
+        ISO JSON Lines MD5 MM MOBILE Markdown Name POST QAID SHA Shanghai Standard URL UTC
         UTF Webhook Webhooks YYYY base64 gzip
         content https ms qa value
         """,

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from workspaces import member_groups, members, roles
 from workspaces.admin.base import ScopedForm, ScopedModelAdmin, actor_of
@@ -38,7 +39,7 @@ class MemberAddForm(_MemberForm):
     name = forms.CharField(
         max_length=200,
         required=False,
-        label=_("Name"),
+        label=pgettext_lazy("person", "Name"),
         help_text=_("Used when the person is new here; others keep the name they chose."),
     )
 
@@ -91,7 +92,7 @@ class MembershipAdmin(ScopedModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).prefetch_related("roles")
 
-    @admin.display(description=_("name"), ordering="user__name")
+    @admin.display(description=pgettext_lazy("person", "name"), ordering="user__name")
     def name(self, obj: Membership) -> str:
         return str(obj.user)
 
