@@ -6,6 +6,7 @@ third of that, and the statement still gets one quoted value an array.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from io import BytesIO
 from typing import Final
 
@@ -184,7 +185,7 @@ def _copied(
         message_id = each.envelope.id if each.envelope else ""
         status = _NOTHING if each.status is None else each.status
         duration = _NOTHING if each.duration_ms is None else each.duration_ms
-        at = _NOTHING if each.at is None else datetime.fromtimestamp(each.at, UTC)
+        at = _NOTHING if each.at is None else _moment(each.at)
         shared = f"{where}{message_id}\t{each.tries}\t{status}\t{duration}\t{at}\t{written_at}\t"
         shared += write(each.answer)
         for who, state, reason in each.endings:
@@ -195,6 +196,17 @@ def _copied(
                 f"\t{write(who.reach_id)}\t{filled}\n"
             )
     return "".join(found)
+
+
+def _moment(seconds: float) -> str:
+    """Write seconds since 1970 as a time stamp; of a flush, most fall into the same second."""
+    second, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{microseconds:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _escaped(value: str) -> str:

@@ -120,7 +120,9 @@ def test_the_snapshot_is_of_one_moment(scene: Scene) -> None:
     assert people_of(plan) == sorted(person.pk for person in scene.people)
 
 
-@pytest.mark.parametrize(("batch_size", "chunk"), [(1, 500), (7, 504), (20, 800), (50, 2000), (1000, 2000)])
+@pytest.mark.parametrize(
+    ("batch_size", "chunk"), [(1, 500), (7, 504), (20, 800), (50, 2000), (1000, 2000)]
+)
 def test_chunks_hold_whole_batches_across_pages(scene: Scene, batch_size: int, chunk: int) -> None:
     scene.webhook.batch_size = batch_size
     scene.webhook.save()
