@@ -87,6 +87,11 @@ def asking(name: str, **more: Any) -> Step:
 
 
 PANEL: Final = asking("journeys:panel", seen="aside.panel")
+# The caret stands behind a blank.
+VARIABLE: Final = asking(
+    "journeys:variable",
+    fields=(("aside.panel [data-variables]", "Dear ${name} Hello "),),
+)
 TEST: Final = asking("journeys:test", seen="#dialog-wide[open] [name=typed_id]")
 
 
@@ -213,14 +218,14 @@ CONSOLE: Final = (
         "journeys:editor",
         (*_DRAFT, "step"),
         PANEL,
-        asking("journeys:variable"),
+        VARIABLE,
     ),
     part(
         "journeys:variable",
         "journeys:editor",
         _DRAFT_STEP,
         PANEL,
-        asking("journeys:variable"),
+        VARIABLE,
         Step("#dialog [type=submit]", seen="aside.panel .chips > :nth-child(2)"),
         as_="variable_inserted",
     ),

@@ -122,7 +122,12 @@ def frame(language: str) -> dict[str, Any]:
         "workspace": {"name": name, "organization": organization, "time_zone": "Asia/Shanghai"},
         "workspaces": [
             {"name": name, "organization": organization, "url": "/w/a/", "current": True},
-            {"name": "Online shop", "organization": organization, "url": "/w/b/", "current": False},
+            {
+                "name": "网上商城" if chinese else "Online shop",
+                "organization": organization,
+                "url": "/w/b/",
+                "current": False,
+            },
         ],
         "admin_url": "/admin/",
         "notices_url": "/notices/",

@@ -1,8 +1,9 @@
 """A shop with work in it, in English or Chinese, so that every page has something to show."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.db import connection
@@ -24,7 +25,7 @@ from webhooks.receiver import Receiver
 from webhooks.receiver.server import Options
 from workspaces import api_keys, member_groups, members
 from workspaces.choices import Language, Preset, Scope
-from workspaces.models import Heartbeat, User
+from workspaces.models import Heartbeat, Organization, User, Workspace
 
 CROWD: Final = 23_570
 RULES: Final = {
@@ -42,13 +43,22 @@ CHINESE: Final[Mapping[str, str]] = {
     "Online shop": "网上商城",
     "Wang Lei": "王磊",
     "Li Mei": "李梅",
+    "Chen Jing": "陈静",
+    "Liu Yang": "刘洋",
+    "Zhao Min": "赵敏",
+    "Sun Li": "孙丽",
+    "Zhou Ting": "周婷",
+    "Wu Hao": "吴浩",
     "Operator": "运维",
     "New brand": "新品牌",
+    "Harbour Books": "海港书店",
     "CRM coupons": "CRM 优惠券",
     "Content": "内容",
     "Coupon worth": "优惠券金额",
     "Discount activity at {content}": "优惠活动：{content}",
-    "Dear ${name} Hello": "亲爱的 ${name}，您好",
+    "Dear ${name} Hello": "亲爱的${name}，您好",
+    "Dear ${name} Hello ": "亲爱的${name}，您好。",
+    "Dear Zhang San, hello": "亲爱的张三，您好",
     "Customer": "会员",
     "Mobile": "手机号",
     "E-mail": "邮箱",
@@ -56,7 +66,10 @@ CHINESE: Final[Mapping[str, str]] = {
     "Orders": "订单数",
     "Purchase": "购买",
     "Zhang San": "张三",
+    "Li Si": "李四",
     "Channels": "渠道",
+    "Text message": "短信",
+    "App message": "应用消息",
     "Branch team": "分店小组",
     "Shop system": "商城系统",
     "Send the coupon": "发送优惠券",
@@ -65,6 +78,7 @@ CHINESE: Final[Mapping[str, str]] = {
     "People without an ID": "没有 ID 的人",
     "Sign-up": "注册",
     "Stock-taking": "盘点",
+    "Welcome": "欢迎新会员",
     "Autumn greetings": "秋日问候",
     "Call about open baskets": "未结账提醒",
     "Coupon gaps": "优惠券草稿",
@@ -77,25 +91,8 @@ CHINESE: Final[Mapping[str, str]] = {
 }
 # Codes that somebody gave, which stand in every language.
 CODES: Final = frozenset(
-    {"amount", "api", "crm", "events", "example", "lakeside", "members", "nobody", "nothing"}
-    | {
-        "App",
-        "Dear",
-        "Nobody",
-        "San",
-        "Hello",
-        "Zhang",
-        "Sms",
-        "Welcome",
-        "auto",
-        "nickname",
-        "orders",
-        "purchase",
-        "read",
-        "san",
-        "shop",
-        "write",
-    }
+    {"amount", "api", "app", "auto", "crm", "events", "example", "lakeside", "members", "nickname"}
+    | {"nobody", "nothing", "orders", "purchase", "read", "san", "shop", "sms", "write"}
 )
 
 
@@ -114,26 +111,35 @@ class Shop:
     values: dict[str, Any] = field(default_factory=dict)
 
     def word(self, english: str) -> str:
-        return CHINESE[english] if self.language == Language.CHINESE else english
+        return _word(self.language, english)
 
 
 def make_shop(receiver: Receiver, language: str) -> Shop:
     """The receiver answers at once; the outside may be reached nowhere else."""
-    scene = make_scene(url=receiver.url("/coupons"))
-    empty = make_workspace(name="New brand", slug="new")
+    word = partial(_word, language)
+    home = _make_workspace(language, "Lakeside Retail", "Member marketing", "lakeside", "members")
+    empty = _make_workspace(language, "Harbour Books", "New brand", "harbour-books", "new")
+    member = make_member(home, name=word("Li Mei"), email="li.mei@example.com")
+    scene = make_scene(
+        workspace=home, member=member, name=word("CRM coupons"), url=receiver.url("/coupons")
+    )
     secrets = keys.signing_secrets(scene.webhook, now=timezone.now())
     receiver.configure({"/coupons": Options(secrets=secrets)})
-    administrator = make_administrator(scene.workspace, email="wang.lei@example.com")
+    administrator = make_administrator(home, name=word("Wang Lei"), email="wang.lei@example.com")
     shop = Shop(
         scene,
         language,
         administrator,
-        operator=make_operator(email="operator@example.com"),
-        newcomer=make_user(email="newcomer@example.com", password=None),
-        starter=make_administrator(empty, email="starter@example.com"),
-        beginner=make_member(scene.workspace, Preset.MARKETER, email="beginner@example.com"),
-        analyst=make_member(scene.workspace, Preset.ANALYST, email="analyst@example.com"),
-        developer=make_member(scene.workspace, Preset.DEVELOPER, email="developer@example.com"),
+        operator=make_operator(name=word("Operator"), email="operator@example.com"),
+        newcomer=make_user(name=word("Zhang San"), email="zhang.san@example.com", password=None),
+        starter=make_administrator(empty, name=word("Sun Li"), email="sun.li@example.com"),
+        beginner=make_member(home, name=word("Zhao Min"), email="zhao.min@example.com"),
+        analyst=make_member(
+            home, Preset.ANALYST, name=word("Chen Jing"), email="chen.jing@example.com"
+        ),
+        developer=make_member(
+            home, Preset.DEVELOPER, name=word("Liu Yang"), email="liu.yang@example.com"
+        ),
         receiver=receiver,
     )
     grant(administrator, scene.webhook)
@@ -153,39 +159,50 @@ def make_shop(receiver: Receiver, language: str) -> Shop:
     return shop
 
 
+def _word(language: str, english: str) -> str:
+    return CHINESE[english] if language == Language.CHINESE else english
+
+
+def _make_workspace(language: str, owner: str, name: str, owner_slug: str, slug: str) -> Workspace:
+    """Make a workspace whose roles have their names before the audit trail keeps them."""
+    word = partial(_word, language)
+    made = make_workspace(
+        organization=Organization.objects.create(name=word(owner), slug=owner_slug),
+        name=word(name),
+        slug=slug,
+        language=language,
+        time_zone="Asia/Shanghai",
+    )
+    for preset in Preset:
+        _set(made.roles.get(preset=preset), name=word(preset.value.title()))
+    return made
+
+
 def _name_everything(shop: Shop) -> None:
     scene, word = shop.scene, shop.word
-    source = scene.source
-    _set(scene.workspace.organization, name=word("Lakeside Retail"), slug="lakeside")
-    _set(scene.workspace, name=word("Member marketing"), slug="members", time_zone="Asia/Shanghai")
     _set(scene.audience, name=word("Members with a purchase"))
-    _set(source, name=word("Online shop"))
+    _set(scene.source, name=word("Online shop"))
     _set(scene.mobile, name=word("Mobile"))
     _set(scene.email, name=word("E-mail"))
-    _set(scene.member, name=word("Li Mei"), email="li.mei@example.com")
-    _set(shop.administrator, name=word("Wang Lei"))
-    for user in (shop.starter, shop.beginner, shop.analyst, shop.developer):
-        _set(user, name=word("Li Mei"))
-    empty = shop.starter.memberships.get().workspace
-    _set(empty, name=word("New brand"))
-    _set(empty.organization, name=word("Lakeside Retail") + " 2")
-    _set(shop.newcomer, name=word("Zhang San"))
-    _set(shop.operator, name=word("Operator"))
-    _set(scene.webhook, name=word("CRM coupons"))
-    _set(scene.webhook.parameters.get(), display_name=word("Content"))
+    _set(
+        scene.webhook.parameters.get(),
+        display_name=word("Content"),
+        example=word("Dear Zhang San, hello"),
+    )
     registering.settle(webhook=scene.webhook, actor=None, now=timezone.now())
     _set(scene.workspace.tags.get(code="nickname"), name=word("Nickname"))
     _set(scene.workspace.tags.get(code="orders"), name=word("Orders"))
     _set(scene.people[0], tags={"nickname": word("Zhang San"), "orders": 3})
-    for preset in Preset:
-        _set(scene.workspace.roles.get(preset=preset), name=word(preset.value.title()))
+    _set(scene.people[2], tags={"nickname": word("Li Si")})
 
 
 def _make_records(shop: Shop) -> None:
     """Make one of everything that the set-up lists."""
     scene, now = shop.scene, timezone.now()
     home = scene.workspace
-    make_choice_list(home, "sms", "app", name=shop.word("Channels"))
+    channels = make_choice_list(home, "sms", "app", name=shop.word("Channels"))
+    for value, label in (("sms", "Text message"), ("app", "App message")):
+        _set(channels.choices.get(value=value), label=shop.word(label))
     member_groups.create_group(
         workspace=home, name=shop.word("Branch team"), actor=shop.administrator
     )
@@ -230,10 +247,11 @@ def _make_journeys(shop: Shop) -> None:
     scene, word = shop.scene, shop.word
     purchase = make_purchase(scene)
     _set(purchase, name=word("Purchase"))
-    listening = scene.event_journey(purchase, steps=[_step(shop)])
-    publish(shop, listening, "Thanks after a purchase")
+    thanks = "Thanks after a purchase"
+    listening = scene.event_journey(purchase, name=word(thanks), steps=[_step(shop)])
+    publish(shop, listening, thanks)
     scene.report(scene.people[0], "order-1001", amount=59.9)
-    finished = publish(shop, scene.journey(steps=[_step(shop)]), "Autumn greetings")
+    finished = publish(shop, _journey(shop, "Autumn greetings"), "Autumn greetings")
     send_everything()
     assert Run.objects.get(pk=finished.pk).state == "finished"
     delivery = Delivery.objects.filter(workspace=scene.workspace).first()
@@ -268,14 +286,15 @@ def _make_journeys(shop: Shop) -> None:
         day=delivery.day,
     )
     scene.report(scene.people[1], "order-1002", amount=12)
-    paused = publish(shop, scene.journey(steps=[_step(shop)]), "Call about open baskets")
-    make_crowd(scene)
+    paused = publish(shop, _journey(shop, "Call about open baskets"), "Call about open baskets")
+    make_crowd(scene, nicknames=map(word, ("Wu Hao", "Zhou Ting", "Sun Li")))
     half_way(paused)
     runs.pause(journey=paused.journey, user=scene.member, now=timezone.now())
-    running = publish(shop, scene.journey(steps=[_step(shop)]), "Coupon for the holidays")
+    running = publish(shop, _journey(shop, "Coupon for the holidays"), "Coupon for the holidays")
     half_way(running)
-    gaps = _named(shop, scene.journey(steps=[scene.config(values={})], audiences=()), "Coupon gaps")
-    draft = _named(shop, scene.journey(steps=[_step(shop)]), "Spring coupons")
+    empty = scene.journey(name=word("Coupon gaps"), steps=[scene.config(values={})], audiences=())
+    gaps = _named(shop, empty, "Coupon gaps")
+    draft = _named(shop, _journey(shop, "Spring coupons"), "Spring coupons")
     _tested(scene, draft)
     shop.values |= {
         "draft": draft.pk,
@@ -296,6 +315,10 @@ def _make_journeys(shop: Shop) -> None:
     }
 
 
+def _journey(shop: Shop, name: str) -> Journey:
+    return shop.scene.journey(name=shop.word(name), steps=[_step(shop)])
+
+
 def _step(shop: Shop) -> dict[str, Any]:
     return shop.scene.config(
         values={"content": shop.word("Dear ${name} Hello")},
@@ -304,12 +327,13 @@ def _step(shop: Shop) -> dict[str, Any]:
 
 
 def publish(shop: Shop, journey: Journey, name: str) -> Run:
+    """Publish a while before anything is sent."""
     _named(shop, journey, name)
     return publishing.publish(
         journey=journey,
         revision=journey.draft_revision,
         user=shop.scene.member,
-        now=timezone.now(),
+        now=timezone.now() - timedelta(minutes=2),
     ).run
 
 
@@ -334,13 +358,14 @@ def _set(thing: Model, **fields: object) -> None:
     thing.save()
 
 
-def make_crowd(scene: Scene) -> None:
+def make_crowd(scene: Scene, *, nicknames: Iterable[str] = ("Chen", "Wang", "Zhao")) -> None:
     """Make a shop's customers: 93 in 100 have a mobile number, 82 in 100 a nickname."""
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH made AS ("
             "  INSERT INTO identity_profile (workspace_id, tags, tag_times, created_at)"
-            "  SELECT %s, CASE WHEN n %% 100 < 82 THEN jsonb_build_object('nickname', 'P' || n)"
+            "  SELECT %s, CASE WHEN n %% 100 < 82 THEN jsonb_build_object('nickname',"
+            "    (%s::text[])[1 + n %% 3])"
             "    ELSE '{}' END, '{}', now() FROM generate_series(1, %s) n RETURNING qaid"
             "), inside AS ("
             "  INSERT INTO identity_audiencemember (audience_id, profile_id)"
@@ -351,6 +376,7 @@ def make_crowd(scene: Scene) -> None:
             " FROM made WHERE qaid %% 100 < 93",
             [
                 scene.workspace.pk,
+                list(nicknames),
                 CROWD - len(scene.people),
                 scene.audience.pk,
                 scene.mobile.pk,

@@ -75,7 +75,8 @@ def changes_the_words(shop: Shop) -> None:
 
 def sends_two_messages(shop: Shop) -> None:
     scene = shop.scene
-    journey = scene.journey(steps=[scene.config(), scene.config()])
+    name = shop.word("Coupon for the holidays")
+    journey = scene.journey(name=name, steps=[scene.config(), scene.config()])
     for step in journey.draft["steps"]:
         step["name"] = shop.word("Send the coupon again")
     run = publish(shop, journey, "Coupon for the holidays")
@@ -574,7 +575,11 @@ SET_UP_STATES: Final = (
     page(
         "admin:workspaces_membership_add",
         steps=(
-            Step("[name=roles]", (("[name=email]", "san@example.com"),), "main"),
+            Step(
+                "[name=roles]",
+                (("[name=email]", "wu.hao@example.com"), ("#id_name", "Wu Hao")),
+                "main",
+            ),
             Step("main [name=_save]", seen=".admin-once"),
         ),
         as_="member_added",

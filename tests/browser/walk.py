@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings as django_settings
@@ -21,7 +22,7 @@ from playwright.sync_api import TimeoutError as TookTooLong
 
 from tests.browser.chinese import foreign_words, spaces
 from tests.browser.pages import ASKS, PARTLY_ENGLISH, Row, Step, key_of
-from tests.browser.shop import CODES, Shop
+from tests.browser.shop import CHINESE, CODES, Shop
 from tests.factories import PASSWORD, make_user
 from tests.workspaces.test_second_step import log_in, turn_on
 from webhooks.admin.pages import SHOWN_ONCE
@@ -133,6 +134,22 @@ SETTLED: Final = """
   && ![...document.querySelectorAll(".slow-note")].some((note) => note.getClientRects().length)
   && document.fonts.ready.then(() => true)
 """
+# What stands in the window, whatever the length of the page behind it.
+IN_WINDOW: Final = "dialog[open], :is(.menu, .nav):popover-open, aside.panel"
+# Whoever looks through the pictures sees the hosts of an installation, not those of the walk.
+NAME_HOSTS: Final = """
+(hosts) => {
+  const named = (text) => hosts.reduce((said, [from, to]) => said.replaceAll(from, to), text);
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const { data } = walker.currentNode;
+    if (named(data) !== data) walker.currentNode.data = named(data);
+  }
+  for (const field of document.querySelectorAll("input:not([type=file]), textarea"))
+    if (named(field.value) !== field.value) field.value = named(field.value);
+}
+"""
+LOCALES: Final = {Language.ENGLISH: "en-GB", Language.CHINESE: "zh-CN"}
 CLOSED: Final = """() => !document.querySelector(".menu:popover-open")"""
 UNREACHED: Final = re.compile(r"net::ERR_|console: (htmx:|Response Status Error)")
 TOO_WIDE: Final = """
@@ -286,6 +303,7 @@ class Walk:
             page.locator(step.seen).first.wait_for()
             if not row.network:  # What is slow for good never settles.
                 page.wait_for_function(SETTLED)
+        page.mouse.move(0, 0)  # No button looks as if it were about to be pressed.
 
     def do(self, page: Page, step: Step, row: Row) -> None:
         for selector, value in step.fields:
@@ -296,7 +314,7 @@ class Walk:
             elif selector.startswith("select"):
                 field.select_option(value)
             else:
-                field.fill(value)
+                field.fill(self.shop.word(value) if value in CHINESE else value)
         if step.meanwhile:
             step.meanwhile(self.shop)
         click = step.click
@@ -325,7 +343,7 @@ class Walk:
             if row.narrow and before != page.viewport_size:
                 page.wait_for_function(CLOSED)
                 self.do_all(page, row.narrow, row)
-            keep(page, f"{row.title}_{look.width}_{look.scheme}_{self.shop.language}")
+            self._keep(page, f"{row.title}_{look.width}_{look.scheme}_{self.shop.language}")
             name = f"{look.width} {look.scheme}: "
             theirs = SWAGGERS if row.name == SWAGGER else ()
             if look.options:
@@ -359,7 +377,11 @@ class Walk:
             page.set_viewport_size(size)
 
     def _new_page(self, visitor: str) -> Page:
-        context = self.browser.new_context(base_url=self.address, reduced_motion="reduce")
+        context = self.browser.new_context(
+            base_url=self.address,
+            reduced_motion="reduce",
+            locale=LOCALES[Language(self.shop.language)],
+        )
         cookies = {django_settings.LANGUAGE_COOKIE_NAME: self.shop.language}
         if visitor in self._clients:
             name = django_settings.SESSION_COOKIE_NAME
@@ -375,6 +397,30 @@ class Walk:
         page.on("pageerror", lambda error: self._note(visitor, f"error: {error}"))
         page.on("console", lambda message: self._note_console(visitor, message))
         return page
+
+    def _keep(self, page: Page, name: str) -> None:
+        if (folder := os.environ.get("SCREENSHOTS")) and name in DOCUMENTED:
+            page.screenshot(path=Path(folder) / f"{DOCUMENTED[name]}.png")
+        if not GALLERY:
+            return
+        Path(GALLERY).mkdir(parents=True, exist_ok=True)
+        ours, theirs = urlsplit(self.address).netloc, f"127.0.0.1:{self.shop.receiver.port}"
+        hosts = [
+            (f"http://{ours}", "https://beckon.example.com"),
+            (f"http://{theirs}", "https://crm.example.com"),
+            (ours, "beckon.example.com"),
+            (theirs, "crm.example.com"),
+        ]
+        page.evaluate(NAME_HOSTS, hosts)
+        window = page.viewport_size
+        assert window is not None
+        is_long = not page.locator(IN_WINDOW).count()
+        height = page.evaluate("document.documentElement.scrollHeight")
+        if is_long and height > window["height"]:
+            # What sticks to the window's edge stands at the page's, and covers nothing.
+            page.set_viewport_size({"width": window["width"], "height": height})
+        page.screenshot(path=Path(GALLERY) / f"{name}.png", full_page=is_long)
+        page.set_viewport_size(window)
 
     def close(self) -> None:
         for page in self._pages.values():
@@ -392,7 +438,9 @@ class Walk:
 
 def _clients(shop: Shop) -> dict[str, Client]:
     """Log every visitor in: by password where the page wants to know when that was."""
-    secured = make_user(email="secured@example.com", language=shop.language)
+    secured = make_user(
+        name=shop.word("Zhou Ting"), email="zhou.ting@example.com", language=shop.language
+    )
     clients = {"administrator": log_in(shop.administrator)[0], "secured": log_in(secured)[0]}
     again = {"password": PASSWORD}
     clients["administrator"].post("/accounts/reauthenticate/", again)
@@ -414,13 +462,3 @@ def _clients(shop: Shop) -> dict[str, Client]:
     session[SHOWN_ONCE] = [shop.values["secret"]]
     session.save()
     return clients
-
-
-def keep(page: Page, name: str) -> None:
-    if (folder := os.environ.get("SCREENSHOTS")) and name in DOCUMENTED:
-        page.screenshot(path=Path(folder) / f"{DOCUMENTED[name]}.png")
-    if GALLERY:
-        Path(GALLERY).mkdir(parents=True, exist_ok=True)
-        # What is open beside its button stands in the window.
-        in_window = page.locator(":is(.menu, .nav):popover-open").count()
-        page.screenshot(path=Path(GALLERY) / f"{name}.png", full_page=not in_window)

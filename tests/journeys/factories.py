@@ -91,9 +91,15 @@ class Scene:
     def start(self, **fields: Any) -> dict[str, Any]:
         return AudienceConfig(**{"audiences": (self.audience.pk,), **fields}).to_json()
 
-    def journey(self, *, steps: Sequence[Mapping[str, Any]] | None = None, **start: Any) -> Journey:
+    def journey(
+        self,
+        *,
+        name: str = "Welcome",
+        steps: Sequence[Mapping[str, Any]] | None = None,
+        **start: Any,
+    ) -> Journey:
         """A draft that can be published: the audience and one webhook step, unless told more."""
-        made = drafts.create(workspace=self.workspace, user=self.member, name="Welcome", now=NOW)
+        made = drafts.create(workspace=self.workspace, user=self.member, name=name, now=NOW)
         self._save_start(made, self.start(**start))
         self._add_steps(made, steps)
         return made
@@ -102,11 +108,12 @@ class Scene:
         self,
         event_type: EventType,
         *,
+        name: str = "Bought",
         steps: Sequence[Mapping[str, Any]] | None = None,
         **start: Any,
     ) -> Journey:
         made = drafts.create(
-            workspace=self.workspace, user=self.member, name="Bought", start="event", now=NOW
+            workspace=self.workspace, user=self.member, name=name, start="event", now=NOW
         )
         self._save_start(made, EventConfig(**{"event_type": event_type.pk, **start}).to_json())
         self._add_steps(made, steps)
@@ -173,12 +180,14 @@ class Scene:
         assert result.status == "accepted", result
 
 
-def make_scene(**webhook: Any) -> Scene:
+def make_scene(
+    *, workspace: Workspace | None = None, member: User | None = None, **webhook: Any
+) -> Scene:
     """Three people in an audience: with a nickname, without one, and without a mobile number."""
     partitions.ensure_ahead(now=timezone.now())
     partitions.ensure_ahead(now=NOW)
-    workspace = make_workspace()
-    member = make_member(workspace)
+    workspace = workspace or make_workspace()
+    member = member or make_member(workspace)
     mobile = workspace.id_types.get(code="MOBILE")
     mobile.in_mapping = True
     mobile.save()
