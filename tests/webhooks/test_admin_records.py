@@ -121,8 +121,8 @@ def make_deliveries(plan: Plan, count: int, **fields: Any) -> list[Delivery]:
     )
 
 
-def make_attempt(webhook: Webhook, delivery_id: str, at: datetime) -> None:
-    Attempt.objects.create(
+def make_attempt(webhook: Webhook, delivery_id: str, at: datetime) -> Attempt:
+    return Attempt.objects.create(
         day=NOW.date(),
         webhook=webhook,
         delivery_id=delivery_id,
@@ -307,6 +307,79 @@ def test_an_empty_answer_is_not_said_to_be_hidden(client: Client, plan: Plan) ->
     login(client, developer_of(plan.workspace, Point.VIEW_DELIVERIES))
 
     assert "Hidden." not in client.get(f"{LEDGER}{quote(delivery.pk)}/change/").content.decode()
+
+
+@pytest.mark.parametrize(("status", "said"), [(204, "The answer was empty."), (None, "–")])
+def test_an_empty_answer_is_said_in_words_and_not_drawn_as_an_empty_box(
+    client: Client, plan: Plan, status: int | None, said: str
+) -> None:
+    (delivery,) = make_deliveries(plan, 1, answer="", status_code=status)
+    login(client, make_administrator(plan.workspace))
+
+    page = client.get(f"{LEDGER}{quote(delivery.pk)}/change/").content.decode()
+
+    field = page[page.index("field-their_answer") : page.index("field-part")]
+    assert said in field
+    assert "<pre" not in field
+
+
+def test_a_later_attempt_is_named_by_its_time_and_no_cell_is_empty(
+    client: Client, plan: Plan
+) -> None:
+    (delivery,) = make_deliveries(plan, 1)
+    attempt = make_attempt(plan.webhook, delivery.pk, NOW)
+    Attempt.objects.filter(pk=attempt.pk).update(outcome="answered", status_code=200)
+    login(client, make_administrator(plan.workspace))
+
+    page = client.get(f"{LEDGER}{quote(delivery.pk)}/change/").content.decode()
+    alone = client.get(f"{ATTEMPTS}{attempt.pk}/change/").content.decode()
+
+    table = page[page.index("field-tries") : page.index("field-receipts")]
+    assert '<table class="table">' in table
+    assert re.search(r'<th scope="row">[^<]*2026', table)
+    assert '<td data-label="Outcome">Answered</td>' in table
+    assert '<td data-label="Answer">–</td>' in table
+    assert "The answer was empty." in alone
+
+
+def test_what_is_filtered_by_is_called_as_its_column(client: Client, plan: Plan) -> None:
+    make_deliveries(plan, 1)
+    login(client, make_administrator(plan.workspace))
+
+    changes = client.get(LEDGER).context["cl"]
+
+    assert [str(each.title) for each in changes.filter_specs] == ["outcome", "webhook"]
+
+
+def test_in_chinese_an_attempt_s_number_and_status_are_not_called_attempt_and_state(
+    client: Client, plan: Plan
+) -> None:
+    make_attempt(plan.webhook, "dlv_1", NOW)
+    administrator = make_administrator(plan.workspace)
+    administrator.language = "zh-hans"
+    administrator.save()
+    login(client, administrator)
+
+    page = client.get(ATTEMPTS).content.decode()
+
+    heads = page[page.index("<thead>") : page.index("</thead>")]
+    assert "第几次" in heads
+    assert "HTTP 状态码" in heads
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(5, "the oldest just due"), (200, "due for 3")])
+def test_whoever_is_due_for_less_than_a_minute_is_said_to_be_just_due(
+    client: Client, plan: Plan, seconds: int, said: str
+) -> None:
+    make_deliveries(plan, 1)
+    due = timezone.now() - timedelta(seconds=seconds)
+    Chunk.objects.update(queued=1, unsent=1, delivered=0, due_at=due)
+    login(client, make_administrator(plan.workspace))
+
+    page = client.get(f"/admin/webhooks/webhook/{plan.webhook_id}/change/").content.decode()
+
+    assert said in page
+    assert "0 minutes" not in page.replace("\xa0", " ")
 
 
 def test_ids_are_clear_for_whoever_may_see_people(client: Client, plan: Plan) -> None:

@@ -557,6 +557,21 @@ def test_a_test_send_on_the_page_shows_the_verdict(
     assert str(data["token"]) not in text
 
 
+def test_the_test_send_as_a_page_says_once_what_it_is_and_leads_back(
+    console: Client, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace, name="CRM coupons")
+    url = reverse("admin:webhooks_webhook_test", args=[webhook.pk])
+
+    page = console.get(url).content.decode()
+    main = page[page.index("<main") : page.index("</main>")]
+
+    assert re.findall(r"<h1[^>]*>\s*([^<]*?)\s*<", page) == ["Test send · CRM coupons"]
+    assert "<h2" not in main
+    assert f'<a href="{page_of(webhook)}" class="button">Cancel</a>' in main
+    assert '<button type="button"' not in main  # Without the script it would do nothing.
+
+
 def test_an_example_with_a_variable_can_be_tested_and_drawn(
     console: Client, workspace: Workspace
 ) -> None:
@@ -701,7 +716,7 @@ def test_a_row_says_state_host_last_test_journeys_and_who(
     row = re.sub(r"<[^>]*>", " ", page[page.index("<tbody>") : page.index("</tbody>")])
     assert " ".join(row.split()) == (
         "CRM coupons Disabled It is a copy that nobody has enabled yet. crm.example:8443 "
-        "Never Test send Welcome Administrators only"
+        "Not tested yet Test send Welcome Administrators only"
     )
 
 

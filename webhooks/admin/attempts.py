@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from webhooks import answers
 from webhooks.admin.records import OfDeliveryAdmin, OfEachWebhook
-from webhooks.admin.showing import code, hidden, milliseconds
+from webhooks.admin.showing import answer, hidden, milliseconds
 from webhooks.answers import Outcome
 from webhooks.models import Attempt
 
@@ -39,7 +39,7 @@ class AttemptAdmin(OfDeliveryAdmin):
     changelist = LatestFirst
     list_display = (
         "tried",
-        "delivery_id",
+        "delivery",
         "webhook",
         "number",
         "kind",
@@ -47,7 +47,7 @@ class AttemptAdmin(OfDeliveryAdmin):
         "status_code",
         "took",
     )
-    fields = (*list_display, "message_id", "their_answer")
+    fields = ("tried", "delivery_id", *list_display[2:], "message_id", "their_answer")
 
     @admin.display(description=gettext_lazy("duration"))
     def took(self, obj: Attempt) -> str:
@@ -60,8 +60,10 @@ class AttemptAdmin(OfDeliveryAdmin):
     @admin.display(description=gettext_lazy("outcome"))
     def ended(self, obj: Attempt) -> str:
         answered = obj.outcome == Outcome.ANSWERED
-        return _("Answered.") if answered else str(answers.reason_sentence(obj.outcome))
+        return _("Answered") if answered else str(answers.reason_sentence(obj.outcome))
 
     @admin.display(description=gettext_lazy("answer"))
     def their_answer(self, obj: Any) -> str | SafeString:
-        return code(obj.answer) if obj.masks.may_read(obj.webhook) else hidden()
+        if obj.answer and not obj.masks.may_read(obj.webhook):
+            return hidden()
+        return answer(obj.answer, answered=obj.outcome == Outcome.ANSWERED)

@@ -80,11 +80,15 @@ class WebhookColumns:
     def last_test(self, obj: Any) -> SafeString:
         test: TestSend | None = obj.around.test
         url = reverse("admin:webhooks_webhook_test", args=[obj.pk])
-        link = format_html('<a href="{}" data-dialog="test">{}</a>', url, _("Test send"))
+        link = format_html(
+            '<span class="meta phone-hide"><a href="{}" data-dialog="test">{}</a></span>',
+            url,
+            _("Test send"),
+        )
         if test is None:
-            return format_html('{}<span class="meta">{}</span>', _("Never"), link)
+            return format_html("{}{}", _("Not tested yet"), link)
         return format_html(
-            '{}<span class="meta">{}</span><span class="meta">{}</span>',
+            '{} <span class="meta">{}</span>{}',
             test_word(test),
             date_format(timezone.localtime(test.sent_at), "SHORT_DATETIME_FORMAT"),
             link,

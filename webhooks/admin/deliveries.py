@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from webhooks import answers, ids, ledger, plans, rebuilding, redelivery
 from webhooks.admin.records import OneWorkspaceAdmin, RecordList, WebhookFilter
-from webhooks.admin.showing import Masks, code, hidden, milliseconds, table
+from webhooks.admin.showing import Masks, answer, code, hidden, milliseconds, table
 from webhooks.answers import Outcome
 from webhooks.bodies import pretty
 from webhooks.choices import DeliveryState
@@ -48,7 +48,7 @@ class RecentFirst(RecordList):
 
 
 class DeliveryStateFilter(admin.SimpleListFilter):
-    title = gettext_lazy("state")
+    title = gettext_lazy("outcome")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[Any]:
@@ -176,7 +176,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
     def their_answer(self, obj: Any) -> SafeString:
         if obj.answer and not obj.masks.may_read(obj.plan):
             return format_html("{}", hidden())
-        return code(obj.answer)
+        return answer(obj.answer, answered=bool(obj.last_status))
 
     @admin.display(description=gettext_lazy("this person's part of the request"))
     def part(self, obj: Any) -> SafeString:
@@ -196,8 +196,8 @@ class DeliveryAdmin(OneWorkspaceAdmin):
         may_read = obj.masks.may_read(obj.plan)
         return table(
             (
-                _("Attempt"),
                 _("When"),
+                _("Attempt"),
                 _("Kind"),
                 _("Outcome"),
                 _("Status"),
@@ -206,15 +206,15 @@ class DeliveryAdmin(OneWorkspaceAdmin):
             ),
             [
                 (
-                    row.number,
                     date_format(timezone.localtime(row.at), "DATETIME_FORMAT"),
+                    row.number,
                     row.get_kind_display(),
-                    _("Answered.")
+                    _("Answered")
                     if row.outcome == Outcome.ANSWERED
                     else answers.reason_sentence(row.outcome),
                     row.status_code or "–",
                     milliseconds(row.duration_ms),
-                    row.answer[:200] if may_read or not row.answer else hidden(),
+                    (row.answer[:200] or "–") if may_read or not row.answer else hidden(),
                 )
                 for row in rows
             ],

@@ -14,6 +14,7 @@ from webhooks import holding
 from webhooks.admin.records import OfEachWebhook, OneWorkspaceAdmin, WebhookFilter
 from webhooks.choices import AttemptKind
 from webhooks.models import Message
+from workspaces.sentences import listed
 
 _FIRST_DUE = """
 SELECT m.id FROM webhooks_webhook w
@@ -61,4 +62,4 @@ class MessageAdmin(OneWorkspaceAdmin):
 
     @admin.display(description=gettext_lazy("deliveries"))
     def deliveries(self, obj: Message) -> str:
-        return ", ".join(obj.delivery_ids)
+        return listed(obj.delivery_ids)

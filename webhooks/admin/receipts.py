@@ -16,8 +16,8 @@ from webhooks.models import Receipt, Redelivery
 class ReceiptAdmin(OfDeliveryAdmin):
     """What the other systems reported."""
 
-    list_display = ("delivery_id", "webhook", "code", "occurred_at", "received_at", "their_message")
-    fields = list_display
+    list_display = ("delivery", "webhook", "code", "occurred_at", "received_at", "their_message")
+    fields = ("delivery_id", *list_display[1:])
 
     @admin.display(description=gettext_lazy("message"))
     def their_message(self, obj: Any) -> str:

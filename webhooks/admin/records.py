@@ -7,6 +7,8 @@ from django.contrib.admin.utils import unquote
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy
 
@@ -147,6 +149,10 @@ class OfDeliveryAdmin(OneWorkspaceAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("webhook")
+
+    @admin.display(description=gettext_lazy("delivery ID"))
+    def delivery(self, obj: Any) -> SafeString:
+        return format_html('<span class="cell-text" title="{0}">{0}</span>', obj.delivery_id)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

@@ -75,19 +75,30 @@ def milliseconds(value: int | None) -> str:
 
 
 def code(text: str) -> SafeString:
-    return format_html('<div class="code"><pre tabindex="0">{}</pre></div>', text or "–")
+    return format_html('<div class="code"><pre tabindex="0">{}</pre></div>', text)
+
+
+def answer(text: str, *, answered: bool) -> SafeString:
+    """Return what the other system wrote, or that it wrote nothing, or a dash."""
+    if text:
+        return code(text)
+    return format_html("{}", _("The answer was empty.") if answered else "–")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> SafeString:
+    """Return a table whose rows are named by their first cell."""
     if not rows:
         return format_html("{}", "–")
     return format_html(
-        '<div class="table-wrap" tabindex="0"><table>'
+        '<div class="table-wrap" tabindex="0"><table class="table">'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
         format_html_join("", '<th scope="col">{}</th>', ((cell,) for cell in head)),
-        format_html_join(
-            "",
-            "<tr>{}</tr>",
-            ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
-        ),
+        format_html_join("", "<tr>{}</tr>", ((_cells(head, row),) for row in rows)),
+    )
+
+
+def _cells(head: Sequence[str], row: Sequence[Any]) -> SafeString:
+    first = format_html('<th scope="row">{}</th>', row[0])
+    return first + format_html_join(
+        "", '<td data-label="{}">{}</td>', zip(head[1:], row[1:], strict=True)
     )

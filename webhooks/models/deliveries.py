@@ -92,7 +92,7 @@ class Attempt(models.Model):
     )
     delivery_id = models.CharField(_("delivery ID"), max_length=64)
     message_id = models.CharField(_("message ID"), max_length=64)
-    number = models.PositiveSmallIntegerField(_("attempt"))
+    number = models.PositiveSmallIntegerField(pgettext_lazy("which one", "attempt"))
     kind = models.CharField(_("kind"), max_length=10, choices=AttemptKind, default=AttemptKind.AUTO)
     at = models.DateTimeField(_("at"))
     outcome = models.CharField(_("outcome"), max_length=20)
