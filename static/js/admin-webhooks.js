@@ -221,6 +221,15 @@ document.addEventListener("click", async (event) => {
   }, COPIED_MS);
 });
 
+// --- Lists of boxes to tick -----------------------------------------------------------------------------
+
+// One that scrolls ends below a row, not in the middle of a name.
+for (const list of document.querySelectorAll(".webhook-choices")) {
+  const ends = [...list.children].map((row) => row.offsetTop + row.offsetHeight - list.offsetTop);
+  const last = ends.findLast((end) => end <= list.offsetHeight);
+  if (last && list.scrollHeight > list.clientHeight) list.style.maxHeight = `${last + 4}px`;
+}
+
 if (form) {
   for (const group of document.querySelectorAll(".webhook-parameters")) startParameters(group);
   const place = document.getElementById("webhook-preview");

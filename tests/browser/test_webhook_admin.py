@@ -12,7 +12,16 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    FloatRect,
+    Locator,
+    Page,
+    Route,
+    ViewportSize,
+    expect,
+)
 from pytest_django.live_server_helper import LiveServer
 from pytest_httpserver import HTTPServer
 
@@ -25,16 +34,18 @@ from tests.webhooks.factories import (
     make_workspace,
     membership_of,
 )
+from tests.webhooks.test_admin_records import make_attempt, make_deliveries, make_plan
 from webhooks import granting, grants
 from webhooks.choices import ParameterType
 from webhooks.granting import Grantees
-from webhooks.models import Webhook
+from webhooks.models import TestSend, Webhook
 from workspaces.choices import Preset
 from workspaces.models import Workspace
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 CLICKS: Final = 20
+PHONE: Final = ViewportSize(width=390, height=844)
 COUNT_CLICKS: Final = """
 window.addEventListener("click", (event) => {
   if (!event.isTrusted) return;
@@ -42,6 +53,11 @@ window.addEventListener("click", (event) => {
   sessionStorage.setItem("clicks", clicks + 1);
 }, true);
 """
+DRAWN: Final = """(node) => {
+  const { borderTopWidth, borderBottomWidth, borderBottomColor, outlineOffset } =
+    getComputedStyle(node);
+  return [borderTopWidth, borderBottomWidth, borderBottomColor, outlineOffset];
+}"""
 
 
 @pytest.fixture
@@ -93,6 +109,17 @@ def page(context: BrowserContext) -> Iterator[Page]:
 def keep(page: Page, name: str) -> None:
     if folder := os.environ.get("GALLERY"):
         page.screenshot(path=str(Path(folder) / f"webhook_admin_{name}.png"), full_page=True)
+
+
+def box_of(place: Locator) -> FloatRect:
+    found = place.bounding_box()
+    assert found is not None
+    return found
+
+
+def end_of(place: Locator) -> float:
+    box = box_of(place)
+    return box["y"] + box["height"]
 
 
 def test_register_test_and_grant_on_one_page(
@@ -206,6 +233,187 @@ def test_whoever_leaves_the_dialog_calls_the_test_off(page: Page, workspace: Wor
 
     expect(dialog).to_have_count(0)
     assert len(held) == 1
+
+
+def test_each_part_of_the_page_has_one_rule_and_its_tables_none_at_their_end(
+    page: Page, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace, parameters=[{"name": "content"}])
+    member = membership_of(make_member(workspace), workspace)
+    granting.grant(webhook=webhook, grantees=Grantees(members=[member]), actor=None, now=NOW)
+    TestSend.objects.create(
+        workspace=workspace,
+        webhook=webhook,
+        revision=1,
+        sent_at=NOW,
+        accepted=True,
+        outcome="delivered",
+        request_text="",
+    )
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+
+    parts = page.locator(".webhook-section")
+    rules = [each.evaluate(DRAWN)[:2] for each in parts.all()]
+    assert rules == [["1px", "1px"], *[["0px", "1px"]] * (parts.count() - 2), ["0px", "0px"]]
+    last = page.locator(".webhook-section tbody > tr:last-child > :is(th, td)")
+    assert last.count() >= 12
+    assert {each.evaluate(DRAWN)[1] for each in last.all()} == {"0px"}
+
+    page.locator("#condition").scroll_into_view_if_needed()
+    receipts, bar = page.locator(".webhook-group").last, page.locator(".webhook-submit")
+    assert box_of(bar)["y"] - end_of(receipts) == 24
+    assert box_of(page.locator("#condition"))["y"] - end_of(bar) == 24
+
+
+def test_the_bar_never_hides_the_field_that_is_typed_into(page: Page, workspace: Workspace) -> None:
+    parameters = [{"name": f"p_{number}"} for number in range(6)]
+    webhook = make_webhook(workspace, parameters=parameters)
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+    page.locator("#id_name").focus()
+    bar = page.locator(".webhook-submit")
+
+    for _field in range(40):
+        page.keyboard.press("Tab")
+        focused = page.locator("#webhook_form .webhook-field :focus")
+        if focused.count():
+            assert end_of(focused) <= box_of(bar)["y"]
+
+
+def test_a_field_that_is_typed_into_has_one_ring_and_a_wrong_one_is_red(
+    page: Page, workspace: Workspace
+) -> None:
+    page.emulate_media(color_scheme="dark")
+    webhook = make_webhook(workspace)
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+
+    name = page.locator("#id_name")
+    name.focus()
+    ring = name.evaluate("(node) => getComputedStyle(node).outlineColor")
+    assert name.evaluate(DRAWN)[2:] == [ring, "-1px"]
+    page.get_by_role("link", name="Test send").click()
+    typed = page.locator("dialog[open]").get_by_label("Test ID")
+    typed.focus()
+    assert typed.evaluate(DRAWN)[2:] == [ring, "-1px"]
+    page.keyboard.press("Escape")
+
+    name.fill("")
+    page.get_by_role("button", name="Save", exact=True).click()
+    wrong = page.locator("#id_name[aria-invalid=true]")
+    assert wrong.evaluate(DRAWN)[2] == "rgb(255, 138, 130)"
+
+
+def test_help_stands_as_near_to_what_is_ticked_as_to_what_is_typed(
+    page: Page, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace, parameters=[{"name": "content"}])
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+    near = """(help) => {
+      const words = document.createRange();
+      const labels = help.previousElementSibling.matches("label")
+        ? [help.previousElementSibling] : help.previousElementSibling.querySelectorAll("label");
+      words.selectNodeContents([...labels].pop());
+      return help.getBoundingClientRect().top - words.getBoundingClientRect().bottom;
+    }"""
+
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        helps = page.locator(":is(.webhook-check, fieldset) + .webhook-help:visible")
+        assert helps.count() == 4
+        assert all(2 <= each.evaluate(near) <= 8 for each in helps.all())
+
+
+def test_who_can_use_it_and_who_shall_begin_in_one_line_and_short_words_are_whole(
+    page: Page, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace)
+    member = membership_of(make_member(workspace), workspace)
+    granting.grant(webhook=webhook, grantees=Grantees(members=[member]), actor=None, now=NOW)
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+
+    heads = [page.locator("#who-title"), page.get_by_role("heading", name="Give usage permission")]
+    assert box_of(heads[0])["y"] == box_of(heads[1])["y"]
+    font = "(node) => getComputedStyle(node).font"
+    assert heads[0].evaluate(font) == heads[1].evaluate(font)
+    told = page.locator(".webhook-standings > .meta")
+    assert box_of(page.locator(".webhook-standings table").first)["y"] - end_of(told) == 8
+    assert box_of(page.get_by_role("cell", name="Own").first)["width"] >= 80
+
+    labels = page.locator(".webhook-row > form .webhook-label")
+    buttons = page.locator(".webhook-row > form .button")
+    for places in (labels.all(), buttons.all()):
+        assert len({box_of(each)["y"] for each in places}) == 1
+
+
+def test_on_a_phone_the_page_s_buttons_and_sentences_have_their_places(
+    page: Page, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace)
+    make_use(webhook)
+    page.set_viewport_size(PHONE)
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+
+    acts = [box_of(each) for each in page.locator(".webhook-header .button").all()]
+    assert len({(act["width"], act["height"]) for act in acts}) == 1
+    assert len({act["x"] for act in acts}) == len({act["y"] for act in acts}) == 2
+    assert box_of(page.locator(".webhook-submit > p"))["x"] == 16
+    summary = page.locator("summary", has=page.get_by_role("heading", name="Delivery", exact=True))
+    assert box_of(summary.locator(".meta"))["y"] >= end_of(summary.locator("h2"))
+    assert box_of(summary.locator(".meta"))["width"] == 358
+
+
+def test_a_list_of_members_ends_below_a_name(page: Page, workspace: Workspace) -> None:
+    for number in range(12):
+        make_member(workspace, [Preset.MARKETER, Preset.ANALYST][number % 2], name=f"Li {number}")
+    webhook = make_webhook(workspace)
+    page.set_viewport_size(PHONE)
+    page.goto(f"/admin/webhooks/webhook/{webhook.pk}/change/")
+
+    for place in page.locator(".webhook-choices").all():
+        end = end_of(place)
+        rows = [box_of(each) for each in place.locator("label").all()]
+        assert not [row for row in rows if row["y"] < end - 1 < row["y"] + row["height"]]
+
+
+def test_in_a_list_journeys_times_and_ids_have_their_room(page: Page, workspace: Workspace) -> None:
+    webhook = make_webhook(workspace, name="CRM coupons")
+    for name in ("Call about open baskets", "Coupon for the holidays"):
+        make_use(webhook, journey_name=name)
+    make_attempt(webhook, f"dlv_{'W' * 24}", NOW)
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+    page.goto("/admin/webhooks/webhook/")
+    assert box_of(page.locator("tbody .field-used_in"))["width"] >= 144
+    link = page.get_by_role("link", name="Test send")
+    colour = "(node) => getComputedStyle(node).color"
+    assert link.evaluate(colour) == page.locator(".filter [aria-current]").first.evaluate(colour)
+    page.set_viewport_size(PHONE)
+    expect(link).to_be_hidden()
+
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto("/admin/webhooks/attempt/")
+    delivery = page.locator("tbody .field-delivery > span")
+    for one in (page.locator("tbody .field-tried > a"), delivery):
+        assert box_of(one)["height"] == 20  # One line.
+    expect(delivery).to_have_attribute("title", f"dlv_{'W' * 24}")
+
+
+def test_on_a_phone_what_came_later_to_a_delivery_stands_in_rows(
+    page: Page, workspace: Workspace
+) -> None:
+    webhook = make_webhook(workspace)
+    (delivery,) = make_deliveries(make_plan(webhook), 1)
+    make_attempt(webhook, delivery.pk, NOW)
+    page.set_viewport_size(PHONE)
+    page.goto(f"/admin/webhooks/delivery/{delivery.pk.replace('_', '_5F')}/change/")
+
+    row = page.locator(".field-tries tbody tr")
+    expect(row.locator("thead")).to_be_hidden()
+    assert box_of(row.locator("th"))["width"] >= 300
+    assert row.evaluate(DRAWN)[1] == "0px"
+
+    page.set_viewport_size({"width": 1280, "height": 800})
+    request = box_of(page.locator(".field-part .code"))
+    assert request["width"] == box_of(page.locator(".field-part .readonly"))["width"]
 
 
 def test_on_a_phone_the_button_of_a_grant_keeps_eight_pixels_from_its_words(
