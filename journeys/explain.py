@@ -152,7 +152,9 @@ class _Explaining:
     def _done(self, verdict: str, run: Run | None, *, is_good: bool = False) -> Timeline:
         dated = [fact for fact in self.facts if fact.at]
         undated = [fact for fact in self.facts if not fact.at]
-        ordered = [*undated, *sorted(dated, key=lambda fact: fact.at or self.now)]
+        # The oldest first, then what holds now, last what is still to come.
+        undated.sort(key=lambda fact: fact.kind == "wait")
+        ordered = [*sorted(dated, key=lambda fact: fact.at or self.now), *undated]
         return Timeline(verdict, is_good, ordered, self.person.pk, run)
 
     # --- Which run ----------------------------------------------------------------------------
@@ -307,20 +309,20 @@ class _Explaining:
             by_type.setdefault(kind.pk, []).append(_("%(value)s (%(source)s)") % named)
         for pk in wanted:
             values = listed(by_type.get(pk, []))
-            shown = {"id_type": self.id_types[pk].code, "values": values}
+            shown = {"id_type": self.id_types[pk].name, "values": values}
             if pk in by_type:
                 self._add("id", _("%(id_type)s known now: %(values)s.") % shown)
             else:
-                self._add("id", self._no_id(self.id_types[pk].code, sources), bad=True)
+                self._add("id", self._no_id(pk, sources), bad=True)
         return sources
 
-    def _no_id(self, code: str, sources: int) -> str:
+    def _no_id(self, id_type: int, sources: int) -> str:
         sentence = ngettext(
             "no %(id_type)s in the only data source.",
             "no %(id_type)s in any of %(count)d data sources.",
             sources,
         )
-        return sentence % {"id_type": code, "count": sources}
+        return sentence % {"id_type": self.id_types[id_type].name, "count": sources}
 
     def _tell_delivery(self, plan: Plan, delivery: Delivery) -> None:
         compiled = plans.compiled(plan)
@@ -400,7 +402,7 @@ class _Explaining:
             case StateByte.DELIVERED:
                 at = delivery.updated_at if delivery else place.due_at
                 code = ledger.last_statuses([delivery])[delivery.pk] if delivery else None
-                status = _(" (%(status)d)") % {"status": code} if code else ""
+                status = _(", answered with %(status)d") % {"status": code} if code else ""
                 accepted = _("Accepted by %(webhook)s on %(time)s%(status)s.")
                 return accepted % {**shown, "time": self._time(at), "status": status}, True
             case StateByte.DEAD:
@@ -414,6 +416,8 @@ class _Explaining:
             case StateByte.UNCERTAIN:
                 unknown = _("Outcome unknown: nobody can say whether %(webhook)s took it.")
                 return unknown % shown, False
+            case _ if plan.state == PlanState.CANCELLED:
+                return _("Not sent: the person was taken out when the run was stopped."), False
             case _:
                 waits = self._waits(plan, place)
                 self._add("wait", waits)
@@ -422,7 +426,7 @@ class _Explaining:
     def _why(self, plan: Plan, reason: str, sources: int) -> str:
         kinds = {"no_id": "id_type", "no_reach_id": "reach_id_type"}
         if reason in kinds:
-            return self._no_id(plan.definition[kinds[reason]]["code"], sources)
+            return self._no_id(plan.definition[kinds[reason]]["id"], sources)
         return str(reason_sentence(reason)) if reason else ""
 
     def _waits(self, plan: Plan, place: _Place) -> str:

@@ -41,6 +41,11 @@ class Node:
     y: int = 0
 
     @property
+    def summary_parts(self) -> list[str]:
+        """Return what gives way where room is short, and what is seen whole: the last part."""
+        return self.summary.rsplit(" · ", 1)
+
+    @property
     def height(self) -> int:
         return NODE_HEIGHT_WITH_NUMBERS if self.numbers else NODE_HEIGHT
 

@@ -372,7 +372,7 @@ class _Drawing:
         for value, kind in zip(person.ids, (self.id_type, self.reach_type), strict=True):
             if value is None:
                 return _("Skipped: no %(id_type)s is known in any data source.") % {
-                    "id_type": kind.code
+                    "id_type": kind.name
                 }
         return ""
 

@@ -232,8 +232,8 @@ def _count_problems(
         if reach is None or reach.reached:
             continue
         if sum(reach.skipped.values()) == reach.skipped.get("no_id", 0):
-            code = loaded.id_types[WebhookConfig.from_json(step.config).id_type or 0].code
-            sentence = _("No one in this audience has %(id_type)s.") % {"id_type": code}
+            id_type = loaded.id_types[WebhookConfig.from_json(step.config).id_type or 0]
+            sentence = _("No one in this audience has %(id_type)s.") % {"id_type": id_type.name}
         else:
             sentence = _("No one in this audience would get it; everybody would be skipped.")
         found.append(Problem("id_type", sentence, "nobody_reached", step.key))

@@ -89,8 +89,8 @@ def define(
     reach = reach_id_type or id_type
     return {
         "parameters": [binding.to_json() for binding in bound],
-        "id_type": {"id": id_type.pk, "code": id_type.code},
-        "reach_id_type": {"id": reach.pk, "code": reach.code},
+        "id_type": {"id": id_type.pk, "code": id_type.code, "name": id_type.name},
+        "reach_id_type": {"id": reach.pk, "code": reach.code, "name": reach.name},
         "encryption": str(encryption),
         "environment": environment,
         "body": revision.body,

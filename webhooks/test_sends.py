@@ -249,7 +249,8 @@ def _sentences(test: TestSend) -> tuple[str, ...]:
         check = _("Check that it shows the request and that %(id)s got the message.") % {
             "id": test.masked_id
         }
-        return took, check
+        # The unit stays beside its number.
+        return took.replace(" ms", "\u00a0ms"), check
     is_network = test.outcome in _NETWORK
     explained = answers.explain(
         Outcome(test.outcome) if is_network else Outcome.ANSWERED,

@@ -131,7 +131,7 @@ class WebhookStep(Component):
         config = WebhookConfig.from_json(step.config)
         webhook = context.webhooks.get(config.webhook or 0)
         id_type = context.id_types.get(config.id_type or 0)
-        parts = [webhook.name if webhook else "", id_type.code if id_type else ""]
+        parts = [webhook.name if webhook else "", id_type.name if id_type else ""]
         return " · ".join(filter(None, parts))
 
     def refreshed(self, step: Step, context: Context) -> Step:

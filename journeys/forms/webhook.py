@@ -213,8 +213,8 @@ class WebhookForm(PanelForm):
 
     @property
     def id_types_named(self) -> str:
-        """Return the codes of the ID types that can be sent, as “MOBILE, EMAIL or UNION_ID”."""
-        *others, last = [each.code for each in self.id_types]
+        """Return the names of the ID types that can be sent, as “Mobile number or Member ID”."""
+        *others, last = [each.name for each in self.id_types]
         if not others:
             return last
         return _("%(others)s or %(last)s") % {

@@ -22,6 +22,7 @@ from workspaces.points import Point
 from workspaces.views import WorkspaceRequest, workspace_view
 
 KEPT_REJECTS: Final = 10_000
+REJECTS_SHOWN: Final = 20
 KEPT_SECONDS: Final = 3600
 
 
@@ -49,11 +50,17 @@ def audience_upload(request: WorkspaceRequest, pk: int) -> HttpResponse:
         "audience": audience,
         "form": form,
         "report": report,
-        "reasons": report.reasons.most_common(10) if report else [],
+        "reasons": _reasons(report) if report else [],
+        "rejects": report.rejects[:REJECTS_SHOWN] if report else [],
         "kept": min(report.rejected, KEPT_REJECTS) if report else 0,
     }
     status = 422 if form.is_bound and report is None else 200
     return render(request, "journeys/audience_upload.html", shown, status=status)
+
+
+def _reasons(report: ImportReport) -> list[tuple[str, int]]:
+    """Return why lines were left out, and how many, where the table does not show each of them."""
+    return report.reasons.most_common(10) if report.rejected > REJECTS_SHOWN else []
 
 
 def _import(form: AudienceFileForm, audience: Audience, request: WorkspaceRequest) -> ImportReport:

@@ -122,7 +122,7 @@ def rename(request: WorkspaceRequest, pk: int) -> HttpResponse:
             )
         except StaleDraft as stale:
             journey.refresh_from_db()
-            again = _("%(what)s Press OK to rename it anyway.") % {"what": stale.message}
+            again = _("%(what)s Press Rename to do it anyway.") % {"what": stale.message}
             form.add_error(None, again)
             status = 409
         else:

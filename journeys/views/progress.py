@@ -74,6 +74,7 @@ def shown(run: Run, *, now: datetime) -> dict[str, Any]:
         "figures": _figures(progress),
         "waits": waits.of(progress, now=now) if is_open else [],
         "remark": _remark(run) if not is_open else "",
+        "remark_tone": "red" if run.state == RunState.FAILED else "",
         "reasons": [ended for step in progress.steps for ended in _ended(run, step)],
         "filled": [filled for step in progress.steps for filled in _filled(run, step)],
         "steps": [
@@ -132,6 +133,8 @@ def _rate(rate: float) -> str:
 
 def _figures(progress: Progress) -> list[Figure]:
     behind = partial(filters.address, progress.run)
+    # Nobody waits in a run that has ended: who is still in it is taken out by and by.
+    waiting = _("Waiting") if progress.run.state in uses.OPEN_STATES else _("Being taken out")
     rest = [
         Figure(_("Too late"), progress.expired, "amber", behind(state="expired")),
         Figure(_("Outcome unknown"), progress.uncertain, "amber", behind(state="uncertain")),
@@ -141,7 +144,7 @@ def _figures(progress: Progress) -> list[Figure]:
         Figure(_("People"), progress.people, url=behind()),
         Figure(_("Accepted"), progress.accepted, "green", behind(state="delivered")),
         Figure(_("Failed"), progress.failed, "red", behind(state="dead")),
-        Figure(_("Waiting"), progress.waiting, "open", behind(state="queued")),
+        Figure(waiting, progress.waiting, "open", behind(state="queued")),
         Figure(_("Skipped"), progress.skipped, "", behind(state="skipped")),
         *[figure for figure in rest if figure.value],
     ]

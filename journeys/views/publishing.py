@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from journeys import components, context, publishing, runs
-from journeys.component import Problem
+from journeys.component import Context, Problem
 from journeys.components.webhook import WebhookConfig
 from journeys.definition import Document
 from journeys.drafts import StaleDraft
@@ -121,9 +121,7 @@ def _show(
         "stopped": _stopped(request.workspace),
         "hindrances": [each.sentence for each in review.problems if each.step is None],
         "gaps": [_gap(each, document) for each in review.problems if each.step],
-        "start": components.of(document.start).summary(document.start, loaded)
-        if document.start
-        else "",
+        "start": _start(document, loaded, review),
         "starts": _starts(review, journey),
         "steps": [_step(step, review) for step in review.steps],
         "act": _act(review, journey, number),
@@ -161,15 +159,23 @@ def _act(review: Review, journey: Journey, number: int) -> str:
 
 
 def _starts(review: Review, journey: Journey) -> str:
-    """Return when it starts, with the zone."""
+    """Return when it starts: a time with its zone."""
     if review.opening is None:
         return ""
-    zone = {"zone": journey.workspace.time_zone}
     if review.opening.is_event:
-        return _("As soon as it is published, until it is stopped (%(zone)s)") % zone
+        return _("As soon as it is published, until it is stopped")
     if review.opening.starts_at > review.counted_at:
         return words.moment(review.opening.starts_at, journey.workspace, now=review.counted_at)
-    return _("At once (%(zone)s)") % zone
+    return _("At once")
+
+
+def _start(document: Document, loaded: Context, review: Review) -> str:
+    """Return whom it starts with; when an audience starts stands in a line of its own."""
+    if document.start is None:
+        return ""
+    summary = components.of(document.start).summary(document.start, loaded)
+    is_told = review.opening is not None and not review.opening.is_event
+    return summary.rsplit(" · ", 1)[0] if is_told else summary
 
 
 def _step(reviewed: StepReview, review: Review) -> dict[str, Any]:
@@ -178,7 +184,7 @@ def _step(reviewed: StepReview, review: Review) -> dict[str, Any]:
     types = {each.pk: each for each in reviewed.webhook.workspace.id_types.all()}
     sent = types[config.id_type or 0]
     reach = types[config.reach_id_type or sent.pk]
-    definition = {"id_type": {"code": sent.code}, "reach_id_type": {"code": reach.code}}
+    definition = {"id_type": {"name": sent.name}, "reach_id_type": {"name": reach.name}}
     return {
         "review": reviewed,
         "id_type": sent,

@@ -123,6 +123,18 @@ class _Reader:
         text = self._form_of(step, document).text_of(place, value)
         return "" if text == "–" else text
 
+    def label_of(self, step: Step, document: Document, place: str) -> str:
+        """Return the name of a field as the panel shows it; a parameter's is its webhook's."""
+        kind, colon, parameter = place.partition(":")
+        if kind == "parameter" and colon:
+            revision = getattr(self._form_of(step, document), "revision", None)
+            asked = revision.parameters if revision else ()
+            labels = {each["name"]: each["label"] for each in asked}
+            return labels.get(parameter) or parameter
+        if place in _WITHOUT_FIELD:
+            return str(_WITHOUT_FIELD[place])
+        return str(forms.of(step).base_fields[place].label)
+
     def _form_of(self, step: Step, document: Document) -> PanelForm:
         """Return the panel of a step: one is enough for all that it ever held."""
         key = (step.key, step.component)
@@ -155,7 +167,7 @@ def compare(before: Document, after: Document, reader: _Reader) -> list[Change]:
     for step in after:
         if step.key not in old:
             found.append(Change(_("“%(step)s” is new.") % {"step": _name(step)}))
-        elif fields := _fields(old[step.key], step):
+        elif fields := _fields(old[step.key], step, after, reader):
             shown = {"step": _name(step), "fields": listed(fields)}
             sentence = _("“%(step)s” is changed: %(fields)s.") % shown
             found.append(Change(sentence, _values(old[step.key], step, after, reader)))
@@ -178,7 +190,7 @@ def _values(before: Step, after: Step, document: Document, reader: _Reader) -> l
     found = []
     for place, (old, new) in differences(before, after.name, after.config).items():
         value = Value(
-            _label(after, place),
+            reader.label_of(after, document, place),
             reader.text_of(after, document, place, old),
             reader.text_of(after, document, place, new),
         )
@@ -191,18 +203,20 @@ def _name(step: Step) -> str:
     return step.name or str(components.of(step).label)
 
 
-def _fields(before: Step, after: Step) -> list[str]:
-    """Return the names of the fields that differ, as the panel calls them; each once."""
+def _fields(before: Step, after: Step, document: Document, reader: _Reader) -> list[str]:
+    """Return the names of the fields that differ, as they read within a sentence; each once."""
     if before.component != after.component:
         return [_("how people enter")]
     places = differences(before, after.name, after.config)
-    return list(dict.fromkeys(_label(after, place) for place in places))
+    labels = {place: reader.label_of(after, document, place) for place in places}
+    return list(
+        dict.fromkeys(
+            label if place.startswith("parameter:") else _within_a_sentence(label)
+            for place, label in labels.items()
+        )
+    )
 
 
-def _label(step: Step, place: str) -> str:
-    kind, colon, parameter = place.partition(":")
-    if kind == "parameter" and colon:
-        return parameter
-    if place in _WITHOUT_FIELD:
-        return str(_WITHOUT_FIELD[place])
-    return str(forms.of(step).base_fields[place].label)
+def _within_a_sentence(label: str) -> str:
+    """Return a field's label as it reads within a sentence; “ID type” stays as it is."""
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label

@@ -61,6 +61,8 @@ def reason(code: str, definition: Mapping[str, Any]) -> str:
     """Return why people of one step were skipped or failed; an ID type is named."""
     for missing, kind in (("no_id", "id_type"), ("no_reach_id", "reach_id_type")):
         if code == missing:
-            shown = {"id_type": definition[kind]["code"]}
+            named = definition[kind]
+            # A run of before names were kept has the code alone.
+            shown = {"id_type": named.get("name") or named["code"]}
             return _("No %(id_type)s known in any data source.") % shown
     return str(reason_sentence(code))

@@ -191,13 +191,13 @@ def test_the_seven_steps_end_at_the_receiver(
     test.get_by_label("Email to reach the user").fill("san@example.com")
     test.get_by_label("${name}").click()
     expect(test.get_by_label("${name}")).to_have_value("Zhang San")
-    test.get_by_role("button", name="OK", exact=True).click()
+    test.get_by_role("button", name="Send test", exact=True).click()
     expect(test.get_by_text("accepted the test")).to_be_visible()
     test.get_by_role("button", name="Close").last.click()
     expect(page.locator("#last-test")).to_contain_text("Last test: accepted, ")
     # 7: OK.
     page.get_by_role("button", name="OK", exact=True).click()
-    expect(page.get_by_text("Coupon engine · MOBILE").first).to_be_visible()
+    expect(page.get_by_text("Coupon engine · Mobile").first).to_be_visible()
 
     (entry,) = receiver.entries("/coupons")
     sent = json.loads(entry.body)
@@ -248,7 +248,7 @@ def test_the_first_example_reads_as_in_the_original(
     test = page.get_by_role("dialog", name="Test send")
     test.get_by_label("Test ID").fill("13800000001")
     # A second click sends nothing twice.
-    label = test.get_by_role("button", name="OK", exact=True).evaluate(
+    label = test.get_by_role("button", name="Send test", exact=True).evaluate(
         "ok => { ok.click(); const label = ok.textContent; ok.click(); return label; }"
     )
     assert label == "Sending…"
@@ -313,7 +313,7 @@ def test_a_step_is_built_tested_and_saved_by_keyboard_alone(
     page.keyboard.press("Escape")
     page.get_by_label("Step name").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Coupon engine · MOBILE").first).to_be_visible()
+    expect(page.get_by_text("Coupon engine · Mobile").first).to_be_visible()
 
     assert clicks(page) == 0
     assert len(receiver.entries("/coupons")) == 1
@@ -475,7 +475,7 @@ def test_the_whole_way_from_the_list_to_a_tested_step_takes_17_clicks(
     picture(page, "test-send")
     test.get_by_role("button", name="Close").last.click()
     panel.get_by_role("button", name="OK", exact=True).click()
-    expect(page.get_by_text("My coupons · MOBILE").first).to_be_visible()
+    expect(page.get_by_text("My coupons · Mobile").first).to_be_visible()
 
     assert clicks(page) + 2 * lists_chosen_from <= CLICKS
     (entry,) = receiver.entries("/first")
@@ -564,7 +564,7 @@ def test_the_whole_way_from_the_list_to_a_tested_step_by_keyboard_alone(
     expect(page.get_by_role("button", name="Test send")).to_be_focused()
     tab_to(page, panel.get_by_role("button", name="OK", exact=True))
     press("Enter")
-    expect(page.get_by_text("Coupon engine · MOBILE").first).to_be_visible()
+    expect(page.get_by_text("Coupon engine · Mobile").first).to_be_visible()
 
     assert clicks(page) == 0
     (entry,) = receiver.entries("/coupons")
@@ -586,7 +586,7 @@ def test_a_cancelled_test_send_is_not_sent(
     held: list[Request] = []
     page.route("**/test/send/", lambda route: held.append(route.request))
 
-    test.get_by_role("button", name="OK", exact=True).click()
+    test.get_by_role("button", name="Send test", exact=True).click()
     expect(test.get_by_role("button", name="Sending…")).to_be_visible()
     test.get_by_role("button", name="Cancel").click()
 

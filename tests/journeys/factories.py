@@ -213,7 +213,7 @@ def make_scene(
     scene.people = [
         scene.person("13800000001", "san@example.com", nickname="Zhang San", orders=3),
         scene.person("13800000002"),
-        scene.person("", "nomobile@example.com", nickname="Nobody"),
+        scene.person("", "zhao@example.com", nickname="Zhao Yun"),
     ]
     scene.audience.members.model.objects.bulk_create(
         scene.audience.members.model(audience=scene.audience, profile=person)

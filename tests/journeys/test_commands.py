@@ -139,7 +139,7 @@ def test_explain_prints_the_verdict_first(scene: Scene) -> None:
 
     first, *rest = call("explain", journey.pk, "138 0000 0001").splitlines()
     assert first == "Waiting: it will be sent soon."
-    assert any("MOBILE known now: 13800000001 (crm)." in line for line in rest)
+    assert any("Mobile known now: 13800000001 (crm)." in line for line in rest)
     told = json.loads(call("explain", journey.pk, "13800000001", "--json"))
     assert told["verdict"] == first
 

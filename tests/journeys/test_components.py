@@ -66,7 +66,7 @@ def test_summaries_say_what_a_step_does(scene: Scene) -> None:
 
     start, step = loaded.document
     assert components.of(start).summary(start, loaded) == "Members · Now"
-    assert components.of(step).summary(step, loaded) == "CRM coupons · MOBILE"
+    assert components.of(step).summary(step, loaded) == "CRM coupons · Mobile"
 
 
 def test_the_picker_offers_starts_and_steps() -> None:

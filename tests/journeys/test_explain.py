@@ -11,8 +11,8 @@ from journeys.components.event import Condition, Reentry
 from journeys.explain import Timeline, explain
 from journeys.models import Journey
 from tests.journeys.factories import Scene, make_purchase, make_scene
-from webhooks.choices import BreakerState
-from webhooks.models import WebhookControl
+from webhooks.choices import BreakerState, PlanState
+from webhooks.models import Plan, WebhookControl
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,9 +60,7 @@ def test_whoever_was_not_in_the_audience_is_told_so() -> None:
     told = tell(journey, scene.person("13800000077"))
 
     assert told.verdict.startswith("Not sent: not in the audience when it was counted on ")
-    assert next(fact.sentence for fact in told.facts if fact.kind == "audience") == (
-        "Not in “Members” now."
-    )
+    assert told.facts[-1].sentence == "Not in “Members” now."
 
 
 def test_whoever_waits_is_told_for_what() -> None:
@@ -71,7 +69,14 @@ def test_whoever_waits_is_told_for_what() -> None:
     start(scene, journey)
     told = tell(journey, scene.people[0])
     assert told.verdict == "Waiting: it will be sent soon."
-    assert "In the audience when it was counted." in [fact.sentence for fact in told.facts]
+    sentences = [fact.sentence for fact in told.facts]
+    assert "In the audience when it was counted." in sentences
+    # The oldest first, then what holds now, last what is still to come.
+    known = "Mobile known now: 13800000001 (crm)."
+    assert sentences[-2:] == [known, "It will be sent soon."]
+    dates = [fact.at for fact in told.facts if fact.at]
+    assert dates == sorted(dates)
+    assert len(dates) == len(told.facts) - 2
 
     breaker = WebhookControl.objects.filter(webhook=scene.webhook)
     breaker.update(breaker=BreakerState.OPEN, breaker_until=timezone.now())
@@ -160,3 +165,14 @@ def test_a_timeline_of_a_large_run_is_read_from_few_rows() -> None:
     assert last is not None
 
     assert tell(journey, last.profile).verdict == "Waiting: it will be sent soon."
+
+
+def test_nobody_waits_in_a_run_that_has_ended() -> None:
+    scene = make_scene()
+    journey = scene.journey()
+    start(scene, journey)
+    Plan.objects.update(state=PlanState.CANCELLED)
+
+    told = tell(journey, scene.people[0])
+
+    assert told.verdict == "Not sent: the person was taken out when the run was stopped."

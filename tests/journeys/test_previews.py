@@ -83,7 +83,7 @@ def test_fill_rates_tell_how_many_have_a_value(scene: Scene) -> None:
 
     nickname = found[Source.TAG, "nickname"]
     assert (nickname.filled, nickname.total, nickname.percent) == (2, 3, 66)
-    assert nickname.example == "Nobody"
+    assert nickname.example == "Zhang San"
     assert found[Source.TAG, "orders"] == previews.FillRate(1, 3, "")
     assert previews.fill_rates(loaded, in_clear=True)[Source.TAG, "orders"].example == "3"
 
@@ -158,7 +158,7 @@ def test_defaults_are_marked(scene: Scene) -> None:
 
 def test_whoever_would_be_skipped_is_told_why(scene: Scene) -> None:
     assert draw(scene, scene.journey(), 2).skipped == (
-        "Skipped: no MOBILE is known in any data source."
+        "Skipped: no Mobile is known in any data source."
     )
     orders = Variable("orders", Source.TAG, "orders", EmptyRule.SKIP)
     config = scene.config(values={"content": "${orders}"}, variables={"content": (orders,)})

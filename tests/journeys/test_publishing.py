@@ -226,7 +226,7 @@ def test_an_audience_without_the_id_is_told_before_publishing(scene: Scene) -> N
     nobody = make_audience(scene.workspace, people=scene.people[2:])
     journey = scene.journey(audiences=(nobody.pk,))
 
-    with pytest.raises(NotPublishable, match="No one in this audience has MOBILE"):
+    with pytest.raises(NotPublishable, match="No one in this audience has Mobile"):
         publish(scene, journey)
 
 
@@ -285,7 +285,11 @@ def test_publishing_freezes_and_plans(scene: Scene) -> None:
     assert journey.state == JourneyState.RUNNING
     first, second = Plan.objects.filter(run_id=done.run.pk).order_by("pk")
     assert first.responsible == scene.member
-    assert first.definition["id_type"] == {"id": scene.mobile.pk, "code": "MOBILE"}
+    assert first.definition["id_type"] == {
+        "id": scene.mobile.pk,
+        "code": "MOBILE",
+        "name": "Mobile",
+    }
     assert second.definition["reach_id_type"]["code"] == "EMAIL"
     assert first.labels == {
         "workspace": scene.workspace.name,

@@ -624,6 +624,7 @@ def test_an_import_says_what_came_of_it_and_its_rejects_are_downloaded(
     rejects = admin.get(url(scene, "audience_rejects", audience.pk))
 
     assert "1 of 2 lines are in." in shown.content.decode()
+    assert shown.content.decode().count("A mobile number has 5 to 15 digits") == 1
     assert audience.members.count() == 1
     assert "audience.imported" in AuditEntry.objects.values_list("action", flat=True)
     assert rejects["Content-Type"] == "text/csv; charset=utf-8"

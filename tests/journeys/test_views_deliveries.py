@@ -282,7 +282,7 @@ def test_why_tells_of_somebody_who_was_skipped(member: Client, scene: Scene, run
 
     shown = member.get(url(scene, "why", run.journey_id, run.pk, skipped.qaid)).content.decode()
 
-    assert "Not sent: no MOBILE in" in shown
+    assert "Not sent: no Mobile in" in shown
 
 
 def test_a_person_of_another_workspace_is_not_there(member: Client, scene: Scene, run: Run) -> None:
@@ -312,7 +312,7 @@ def test_the_export_holds_all_that_matches_and_is_recorded(
     assert len(found) == run.people
     assert {row["State"] for row in found} == {"Accepted", "Skipped"}
     assert {row["Reason"] for row in found if row["State"] == "Skipped"} == {
-        "No MOBILE known in any data source."
+        "No Mobile known in any data source."
     }
     entry = AuditEntry.objects.get(action="delivery.exported")
     assert (entry.actor, entry.workspace) == (scene.member, scene.workspace)

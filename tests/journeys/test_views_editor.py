@@ -107,7 +107,7 @@ def test_an_audience_that_no_id_type_reaches_is_told_which_it_lacks(scene: Scene
 
     page = client_of(scene.member).get(url(journey, "panel", step_of(journey))).content.decode()
 
-    assert "No one in this audience has MOBILE or EMAIL." in page
+    assert "No one in this audience has Mobile or Email." in page
 
     scene.workspace.id_types.update(in_mapping=False, enabled=False)
     page = client_of(scene.member).get(url(journey, "panel", step_of(journey))).content.decode()
@@ -134,7 +134,7 @@ def test_an_event_start_says_whose_numbers_these_are(scene: Scene) -> None:
     Identifier.objects.filter(profile__in=scene.people).delete()
     cache.clear()
     panel = member.get(url(journey, "panel", key)).content.decode()
-    assert "No one who reported this event in the last 30 days has MOBILE or EMAIL." in panel
+    assert "No one who reported this event in the last 30 days has Mobile or Email." in panel
     assert "No one in this audience" not in panel
 
 

@@ -58,6 +58,8 @@ def test_before_the_first_journey_the_list_teaches(member: Client, scene: Scene)
 
     assert "No journeys yet" in shown
     assert "Send a test to yourself, then publish." in shown
+    assert "Publish the first journey" in shown
+    assert "To the journeys" not in shown  # It is the journeys' page.
 
 
 def test_the_first_steps_stand_above_the_list_until_all_are_done(
@@ -227,7 +229,7 @@ def test_renaming_what_somebody_else_renamed_asks_again(member: Client, scene: S
     answer = member.post(url("rename", journey), given)
 
     assert answer.status_code == 409
-    assert "Press OK to rename it anyway." in answer.content.decode()
+    assert "Press Rename to do it anyway." in answer.content.decode()
     assert 'value="Autumn"' in answer.content.decode()
     assert 'name="revision" value="1"' in answer.content.decode()
 

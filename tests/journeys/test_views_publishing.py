@@ -57,3 +57,13 @@ def test_a_sentence_shortens_the_names_in_it() -> None:
     page = review_of(scene, journey)
 
     assert f"in the step “{('Long name ' * 20)[:59]}…”: Enter a value." in page
+
+
+def test_when_and_whom_it_starts_with_are_said_once() -> None:
+    scene = make_scene()
+
+    page = review_of(scene, scene.journey())
+
+    assert "<dd>At once</dd>" in page
+    assert "<dd>Members</dd>" in page
+    assert "known by Mobile" in page

@@ -1,5 +1,6 @@
 """Publishing, and what is done to a run: status codes, gates, counts, sentences."""
 
+import re
 import time
 from datetime import timedelta
 from typing import Final
@@ -12,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from journeys import drafts, publishing, runner
+from journeys import drafts, ending, publishing, runner
 from journeys.choices import JourneyState
 from journeys.components.audience import When
 from journeys.forms.webhook import field_name
@@ -24,9 +25,10 @@ from tests.identity.factories import (
     make_identifier,
     make_profile,
 )
-from tests.journeys.factories import Scene, make_purchase, make_scene
+from tests.journeys.factories import Scene, grant, make_purchase, make_scene
+from tests.webhooks.factories import make_webhook
 from webhooks import registering
-from webhooks.choices import Encryption
+from webhooks.choices import Encryption, ParameterType
 from webhooks.models import Chunk, MemberGrant, Plan
 from webhooks.rendering import EmptyRule, Source, Variable
 from workspaces.models import Workspace
@@ -97,7 +99,7 @@ def test_the_review_counts_and_its_button_names_the_act(member: Client, scene: S
     shown = member.get(url("publish", scene.journey()), {"count": ""}).content.decode()
 
     assert "Send to 2 people" in shown
-    assert "Skipped: No MOBILE known in any data source." in shown
+    assert "Skipped: No Mobile known in any data source." in shown
     assert "of whom get the default “Member” for ${name}" in shown
     assert "This step has never been tested." in shown
 
@@ -259,7 +261,7 @@ def test_the_run_says_why_people_were_skipped(member: Client, scene: Scene) -> N
     shown = member.get(url("run", run.journey, run.pk)).content.decode()
 
     assert "3 of 3 people done" in shown
-    assert "No MOBILE known in any data source." in shown
+    assert "No Mobile known in any data source." in shown
     assert "The other system refused the request." in shown
     assert "“Member”" in shown
     # The parameter as marketers know it, not by its name in the request.
@@ -477,11 +479,38 @@ def test_the_versions_say_what_was_changed(member: Client, scene: Scene) -> None
     published = member.get(url("versions", journey)).content.decode()
 
     assert "Changed in the draft since" in unpublished
-    assert "“Greeting” is changed: Step name, Variables, content" in unpublished
+    assert "“Greeting” is changed: step name, variables, content" in unpublished
     assert "Changed in the draft since" not in published
     assert "Version 2" in published
-    assert "“Greeting” is changed: Step name, Variables, content" in published
+    assert "“Greeting” is changed: step name, variables, content" in published
     assert "<del>Dear ${name} Hello</del> → <ins>Hello</ins>" in published
+
+
+def test_the_versions_call_a_parameter_by_the_name_that_the_panel_shows(
+    member: Client, scene: Scene
+) -> None:
+    worth = {"name": "p_1", "display_name": "Coupon worth", "type": ParameterType.NUMERIC}
+    webhook = make_webhook(scene.workspace, parameters=[worth], id_types=[scene.mobile])
+    grant(scene.member, webhook)
+    config = scene.config(webhook=webhook.pk, variables={}, values={"p_1": "20"})
+    journey = scene.journey(steps=[config])
+    publish(scene, journey)
+    step = journey.draft["steps"][0]
+    drafts.save_step(
+        journey=journey,
+        revision=journey.draft_revision,
+        user=scene.member,
+        key=UUID(step["key"]),
+        name=step["name"],
+        config={**step["config"], "values": {"p_1": "50"}},
+        now=timezone.now(),
+    )
+
+    shown = member.get(url("versions", journey)).content.decode()
+
+    assert "is changed: Coupon worth." in shown
+    assert "<dt>Coupon worth</dt>" in shown
+    assert "p_1" not in shown
 
 
 def test_the_versions_show_what_was_chosen_before_and_after_by_name(
@@ -605,3 +634,21 @@ def test_a_run_is_found_under_its_own_journey_alone(member: Client, scene: Scene
     run, other = publish(scene), scene.journey()
 
     assert member.get(url("run", other, run.pk)).status_code == 404
+
+
+def test_a_run_that_ended_abnormally_says_so_in_red_and_nobody_waits_in_it(
+    member: Client, scene: Scene
+) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+    run.refresh_from_db()
+    going_on = member.get(url("run", run.journey, run.pk)).content.decode()
+    ending.fail(run, reason="broken", now=timezone.now())
+
+    shown = member.get(url("run", run.journey, run.pk)).content.decode()
+
+    assert ">Waiting<" in going_on.replace("\n", "")
+    assert "Waiting" not in shown.partition('class="figures"')[2].partition("</dl>")[0]
+    assert "Being taken out" in shown
+    (notice,) = re.findall('<div class="notice" role="alert">.*?</div>', shown, re.DOTALL)
+    assert "One of its steps cannot be carried out" in notice

@@ -132,8 +132,8 @@ def test_everybody_is_told_why(scene: Scene) -> None:
     work(publish(scene, journey))
 
     assert verdict(journey, scene.people[0]).startswith("Accepted by CRM coupons on ")
-    assert verdict(journey, scene.people[0]).endswith(" (200).")
-    assert verdict(journey, scene.people[2]) == "Not sent: no MOBILE in the only data source."
+    assert verdict(journey, scene.people[0]).endswith(", answered with 200.")
+    assert verdict(journey, scene.people[2]) == "Not sent: no Mobile in the only data source."
     told = explain(journey=journey, person=scene.people[1], in_clear=False, now=timezone.now())
     lines = "\n".join(told.lines(zone=scene.workspace.zone))
     assert "The default went out for: name." in lines
@@ -160,7 +160,7 @@ def test_whoever_is_accepted_at_the_second_try_is_told_of_both(
     address = reverse("journeys:person", args=[scene.workspace.slug, journey.pk, run.pk])
     found = client.post(address, {"id": delivery.sent_id}).content.decode()
 
-    assert told.verdict.endswith(" (200).")
+    assert told.verdict.endswith(", answered with 200.")
     assert tries[0].sentence.startswith("The request was answered with 503 after ")
     assert tries[1].sentence.startswith("Try 2. The request was answered with 200 after ")
     assert [fact.is_good for fact in tries] == [False, True]

@@ -139,7 +139,7 @@ def test_success_says_what_to_check_next(webhook: Webhook, administrator: User) 
     verdict = send(order_for(webhook), administrator, deliver=answering(200))
 
     assert verdict.sentences == (
-        "CRM coupons accepted the test (200, 84 ms).",
+        "CRM coupons accepted the test (200, 84\u00a0ms).",
         "Check that it shows the request and that 138****0000 got the message.",
     )
 
