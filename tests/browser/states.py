@@ -444,7 +444,13 @@ STATES: Final = (
         "journeys:audience",
         "slug",
         "rules",
-        steps=(Step("#rules-form [type=submit]", seen=".form-error", meanwhile=changes_the_rules),),
+        steps=(
+            Step(
+                "#rules-form [type=submit]",
+                seen="#rules-form > .notice[role=alert]",
+                meanwhile=changes_the_rules,
+            ),
+        ),
         as_="audience_conflict",
     ),
     part(

@@ -260,3 +260,25 @@ def test_a_file_is_looked_into_before_it_is_imported(
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the 1 line left out").click()
     assert "4,MOBILE" in Path(download.value.path()).read_text(encoding="utf-8-sig")
+
+
+def test_what_takes_a_rule_away_stands_in_the_middle_of_its_row_under_its_like(
+    page: Page, workspace: Workspace
+) -> None:
+    known = {"id_type": "MOBILE", "operator": "has"}
+    rules = {"match": "all", "conditions": [*RULES["conditions"], known]}
+    audience = make_audience(workspace, name="In Bath", rules=rules)
+    page.goto(f"/w/{workspace.slug}/audiences/{audience.pk}/")
+
+    lines = page.locator(".rule-line:has(select)")
+    middles, lefts = [], []
+    expect(lines).to_have_count(2)
+    for line in lines.all():
+        field = line.locator("select").first.bounding_box()
+        remove = line.get_by_title("Remove").bounding_box()
+        assert field is not None
+        assert remove is not None
+        middles.append((field["y"] + field["height"] / 2) - (remove["y"] + remove["height"] / 2))
+        lefts.append(remove["x"])
+    assert middles == [0, 0]
+    assert lefts[0] == lefts[1]

@@ -85,6 +85,11 @@ def test_the_counts_are_renewed_and_disturb_neither_panel_nor_focus(page: Page, 
     runner.sweep(now=timezone.now())
     open_editor(page, run)
     expect(page.locator(COUNTS)).to_have_text(["3", "0", "0", "0"])
+    # Each has a dot of one size; a dash before a number reads as its sign.
+    dots = page.locator(f"{COUNTS} .dot").evaluate_all(
+        "dots => dots.map((dot) => [dot.offsetWidth, dot.offsetHeight])"
+    )
+    assert dots == [[6, 6]] * 4
     page.locator(".canvas-graph .node-main").filter(has_text="Step 1").click()
     content = page.locator("aside.panel textarea").first
     content.fill("Half a sentence")

@@ -156,10 +156,9 @@ def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -
     panel = page.locator("aside.panel")
     expect(panel.locator("textarea").first).to_be_visible()
 
-    foot = box(page.locator("footer.foot"))[1]
-    assert box(panel) == (1280 - PANEL, HEADER, PANEL, foot - HEADER)
+    assert box(panel) == (1280 - PANEL, HEADER, PANEL, 800 - HEADER)
     footer = box(panel.locator(".panel-footer"))
-    assert footer[1] + footer[3] == foot
+    assert footer[1] + footer[3] == 800
     assert footer[0] + footer[2] == 1280
     order = ["Test send", "Cancel", "OK"]
     shown = [panel.get_by_role("button", name=name, exact=True) for name in order]
@@ -191,7 +190,7 @@ def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -
     assert style(columns, "display") == "block"
     page.set_viewport_size({"width": 1280, "height": 800})
     assert page.evaluate(DIALOGS)[:2] == ["dialog", "dialog-wide"]
-    assert page.evaluate(FILLED) == ["OK"]
+    assert page.evaluate(FILLED) == ["Send test"]
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
@@ -471,3 +470,35 @@ def test_a_condition_keeps_its_distance_from_what_stands_above_and_below_it(
     _x, below, _width, _height = box(page.get_by_role("button", name="Add a condition"))
     assert top - (above + its_height) == 8
     assert below - (top + height) == 8
+    first, second, third = boxes(page.locator("[data-condition] > :is(select, input)"))
+    assert (second[0] - (first[0] + first[2]), third[0] - (second[0] + second[2])) == (8, 8)
+    expect(page.get_by_label("Comparison")).to_have_text("Choose …")
+
+
+def test_an_open_panel_ends_with_the_window_and_the_zone_stands_beside_it(page: Page) -> None:
+    zone = page.locator("footer.foot")
+    tools = page.locator(".canvas-tools")
+    assert box(zone)[2] == 1280 - 56
+    assert box(tools)[1] + box(tools)[3] == box(zone)[1] - 16
+
+    page.locator(".canvas-graph .node-main").first.click()
+    expect(page.locator("aside.panel .counted")).to_have_text("3 people now")
+
+    assert box(page.locator("aside.panel")) == (1280 - PANEL, HEADER, PANEL, 800 - HEADER)
+    assert box(zone)[2] == 1280 - 56 - PANEL
+    assert box(zone)[1] + box(zone)[3] == 800
+    assert box(tools)[1] + box(tools)[3] == box(zone)[1] - 16
+
+
+def test_a_long_name_on_a_node_leaves_what_stands_behind_it(page: Page, scene: Scene) -> None:
+    scene.audience.name = "Members who ordered twice or more since spring"
+    scene.audience.save()
+    page.reload()
+    summary = page.locator(".canvas-graph .node-summary").first
+    expect(summary).to_have_text("Members who ordered twice or more since spring · Now")
+
+    name, when = summary.locator("span").all()
+    text = box(page.locator(".canvas-graph .node-text").first)
+    assert name.evaluate("node => node.scrollWidth > node.clientWidth")
+    assert not when.evaluate("node => node.scrollWidth > node.clientWidth")
+    assert box(when)[0] + box(when)[2] <= text[0] + text[2]

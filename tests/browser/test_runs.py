@@ -119,7 +119,7 @@ def test_publish_in_two_clicks_and_watch(open_page: Open, scene: Scene) -> None:
     send_everything()
 
     expect(page.get_by_text("3 of 3 people done")).to_be_visible()
-    expect(page.get_by_text("No MOBILE known in any data source.")).to_be_visible()
+    expect(page.get_by_text("No Mobile known in any data source.")).to_be_visible()
     expect(page.locator("#run-state")).to_have_text("Finished")
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
     expect(page.locator("#numbers[hx-get]")).to_have_count(0)
@@ -134,13 +134,13 @@ def test_find_out_in_two_clicks_why_one_person_did_not_get_it(
     page.goto(url("run", run.journey, run.pk))
 
     page.get_by_label("Mobile number, e-mail or another ID").click()
-    page.keyboard.type("nomobile@example.com")
+    page.keyboard.type("zhao@example.com")
     page.get_by_role("button", name="Find").click()
 
     verdict = page.locator(".verdict")
-    expect(verdict).to_have_text("Not sent: no MOBILE in the only data source.")
+    expect(verdict).to_have_text("Not sent: no Mobile in the only data source.")
     assert clicks(page) == 2
-    assert "nomobile" not in page.url
+    assert "zhao" not in page.url
 
 
 def test_what_is_missing_opens_the_panel_at_its_field(open_page: Open, scene: Scene) -> None:
@@ -267,3 +267,37 @@ def test_a_journey_is_made_renamed_and_archived_from_the_list(
     expect(page.get_by_text("All journeys are archived")).to_be_visible()
     page.get_by_role("link", name="Archived").click()
     expect(page.get_by_role("rowheader")).to_have_text("Autumn")
+
+
+def test_a_row_of_the_list_has_two_lines_and_reads_when_it_starts(
+    open_page: Open, scene: Scene
+) -> None:
+    scene.audience.name = "Members with a purchase"
+    scene.audience.save()
+    journey = scene.journey()
+    publish(scene, journey)
+    page = open_page()
+    page.goto(reverse("journeys:list", args=[scene.workspace.slug]))
+
+    row = page.locator(".table tbody tr").bounding_box()
+    name = page.get_by_title("Members with a purchase").first
+    assert row is not None
+    assert row["height"] <= 53  # Two lines of 20, or of 20 and 16, between 4 above and 4 below.
+    assert not name.evaluate("node => node.scrollHeight > node.clientHeight")
+    expect(page.locator(".table").get_by_text("Now", exact=True)).to_be_visible()
+
+
+def test_the_filter_stands_beside_the_search_and_is_cleared_in_one_place(
+    open_page: Open, scene: Scene
+) -> None:
+    publish(scene)
+    page = open_page()
+    page.goto(reverse("journeys:deliveries", args=[scene.workspace.slug]))
+
+    parts = page.locator(".filter-row :is(.search, select, .button):visible")
+    tops = {round(each.bounding_box()["y"]) for each in parts.all()}  # type: ignore[index]  # seen
+    assert len(tops) == 1
+
+    page.get_by_label("State").select_option(label="Failed")
+    expect(page.get_by_role("heading", name="No delivery matches")).to_be_visible()
+    expect(page.get_by_role("link", name="Clear the filter")).to_have_count(1)
