@@ -218,6 +218,8 @@ def test_people_and_times_touch_the_chinese_beside_them(catalogue: polib.POFile)
 
 
 def _touching(entry: polib.POEntry) -> frozenset[str]:
+    if entry.msgid == "the oldest due for %(time)s":  # “1 分钟”
+        return frozenset()
     return _TOUCHES | ({"%(name)s"} if entry.msgid in _NAMES_SOMEBODY else frozenset())
 
 
