@@ -100,7 +100,7 @@ _STEPS: Final = (
     _Template(
         "receiver",
         _("Get the receiving system to answer"),
-        _("Its developers do this; the webhook's integration guide tells them how."),
+        _("Its developers do this; the webhook’s integration guide tells them how."),
         _("Integration guide"),
         "admin:webhooks_webhook_guide",
         _WEBHOOKS,
@@ -118,7 +118,7 @@ _STEPS: Final = (
     _Template(
         "permission",
         _("Give a marketer the usage permission"),
-        _("An administrator does this, on the webhook's page."),
+        _("An administrator does this, on the webhook’s page."),
         _("Give permission"),
         "admin:webhooks_webhook_change",
         _WEBHOOKS,

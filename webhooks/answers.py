@@ -276,8 +276,8 @@ class Explanation:
         return f"{self.what} {self.side} {self.advice}"
 
 
-_THEIRS: Final = _("The cause is on the other system's side.")
-_OURS: Final = _("The cause is in the webhook's settings here.")
+_THEIRS: Final = _("The cause is on the other system’s side.")
+_OURS: Final = _("The cause is in the webhook’s settings here.")
 _BETWEEN: Final = _("The cause may be the network, or the other system.")
 
 _BY_OUTCOME: Final[Mapping[Outcome, Explanation]] = {
@@ -294,7 +294,7 @@ _BY_OUTCOME: Final[Mapping[Outcome, Explanation]] = {
     Outcome.CONNECT_TIMEOUT: Explanation(
         _("No connection could be made in time."),
         _BETWEEN,
-        _("Ask the other system's developers whether a firewall blocks requests from here."),
+        _("Ask the other system’s developers whether a firewall blocks requests from here."),
     ),
     Outcome.READ_TIMEOUT: Explanation(
         _("The request was sent, but no complete answer came within the time limit."),
@@ -309,7 +309,7 @@ _BY_OUTCOME: Final[Mapping[Outcome, Explanation]] = {
     Outcome.BROKEN_ANSWER: Explanation(
         _("What came back is no HTTP answer."),
         _THEIRS,
-        _("Check that the port in the URL is that of the other system's web service."),
+        _("Check that the port in the URL is that of the other system’s web service."),
     ),
     Outcome.HANDSHAKE: Explanation(
         _("No encrypted connection could be made."),
@@ -371,7 +371,7 @@ _BY_STATUS: Final[Mapping[int, Explanation]] = {
     409: Explanation(
         _("The other system says that it has this message already (409)."),
         _OURS,
-        _("If this is its answer to a repeated ID, tick that in the webhook's settings."),
+        _("If this is its answer to a repeated ID, tick that in the webhook’s settings."),
     ),
     410: Explanation(
         _("The other system says that this URL is no longer in use (410)."),
@@ -381,7 +381,7 @@ _BY_STATUS: Final[Mapping[int, Explanation]] = {
     413: Explanation(
         _("The message is too large for the other system (413)."),
         _THEIRS,
-        _("Shorten the text, or lower the webhook's batch size."),
+        _("Shorten the text, or lower the webhook’s batch size."),
     ),
     415: Explanation(
         _("The other system does not take JSON at this URL (415)."),
@@ -391,7 +391,7 @@ _BY_STATUS: Final[Mapping[int, Explanation]] = {
     429: Explanation(
         _("The other system is receiving more than it allows (429)."),
         _THEIRS,
-        _("Wait a moment, and lower the webhook's requests a second."),
+        _("Wait a moment, and lower the webhook’s requests a second."),
     ),
     501: Explanation(
         _("The other system does not know this kind of request (501)."),
@@ -468,12 +468,12 @@ REASONS: Final[Mapping[str, str | Promise]] = {
     "exhausted": _("All attempts failed."),
     "expired": _("It could not be sent in time."),
     "given_up": _("An operator ended the waiting."),
-    "send_until": _("The step's last sending time had passed."),
+    "send_until": _("The step’s last sending time had passed."),
     "poison": _("Sending this one stopped the sender three times."),
-    "rendering": _("The request could not be made from this person's values."),
+    "rendering": _("The request could not be made from this person’s values."),
     "invalid_header": _("A header of the webhook cannot be sent."),
     "too_long": _("A value or the whole message is too long."),
-    "invalid": _("The request could not be made from this person's values."),
+    "invalid": _("The request could not be made from this person’s values."),
     "rejected": _("The other system refused the request."),
     "no_success": _("The other system answered, but not with success."),
     "recipient_rejected": _("The other system reported a failure for this person."),

@@ -40,10 +40,10 @@ _STOPPED: Final = {
     ),
     KEY_MISSING: _(
         "The webhook “%(webhook)s” is paused: its key cannot be read. "
-        "Ask the operator about the installation's keys, then resume it."
+        "Ask the operator about the installation’s keys, then resume it."
     ),
     "certificate": _(
-        "The webhook “%(webhook)s” is paused: the other system's certificate cannot be trusted. "
+        "The webhook “%(webhook)s” is paused: the other system’s certificate cannot be trusted. "
         "Ask its developers to renew it, then resume the webhook."
     ),
     "egress": _(
@@ -61,7 +61,7 @@ _STOPPED: Final = {
 }
 # What is told once of a trouble in which the engine goes on by itself.
 _TROUBLE: Final = _(
-    "The webhook “%(webhook)s” waits: most of the other system's latest answers were failures. "
+    "The webhook “%(webhook)s” waits: most of the other system’s latest answers were failures. "
     "It is tried again by itself, and nobody is lost."
 )
 # What whoever waits for a webhook reads when it no longer sends, whoever stopped it.

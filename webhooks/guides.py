@@ -150,7 +150,7 @@ def _overview(webhook: Webhook, content: revisions.Content) -> Section:
             + people
         ),
         Code("http", f"POST {webhook.url}"),
-        Text(_("Revision %(number)d of this webhook's parameters.") % {"number": webhook.revision}),
+        Text(_("Revision %(number)d of this webhook’s parameters.") % {"number": webhook.revision}),
     ]
     if content.content_template:
         blocks += [Text(_("The content that your system fills in:"))]
@@ -163,7 +163,7 @@ def _headers(webhook: Webhook, signed: bool) -> Section:
         ("content-type", "application/json"),
         (
             "webhook-id",
-            _("The message's ID, the same on every attempt: use it to drop repetitions."),
+            _("The message’s ID, the same on every attempt: use it to drop repetitions."),
         ),
         ("idempotency-key", _("The same value as webhook-id.")),
         ("webhook-timestamp", _("When this attempt was made, in seconds since 1970-01-01 UTC.")),
@@ -193,7 +193,7 @@ def _body(webhook: Webhook, content: revisions.Content) -> Section:
         Text(
             _(
                 "A parameter that is not required is left out when it is empty. "
-                "“delivery_id” names one person's delivery and stays the same however often we try."
+                "“delivery_id” names one person’s delivery and stays the same however often we try."
             )
         )
     )

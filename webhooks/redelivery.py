@@ -166,7 +166,7 @@ def work(*, now: datetime | None = None, limit: int = PEOPLE_AT_ONCE) -> int:
             raise
         except Exception:
             log.exception("redelivery_failed", job=job.pk)
-            reason = _("The next of them could not be made ready. The operator's log says why.")
+            reason = _("The next of them could not be made ready. The operator’s log says why.")
             return _fail(job, reason, moment)
         job.done += people
         job.checkpoint = checkpoint or job.checkpoint

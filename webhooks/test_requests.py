@@ -262,7 +262,7 @@ class _Making:
                 signer = Signer(keys.signing_secrets(webhook, now=self.now))
                 signature = signer.sign(message_id, timestamp, data)
         except headers.HeaderError as error:
-            message = _("The header “%(name)s” cannot be sent. Mend it on the webhook's page.")
+            message = _("The header “%(name)s” cannot be sent. Mend it on the webhook’s page.")
             raise NotSentError(message % {"name": error}) from error
         except SecretError as error:
             raise NotSentError(unreadable_key()) from error
@@ -289,4 +289,4 @@ def _maskable(value: str, masked: str) -> tuple[str, str]:
 
 def unreadable_key() -> str:
     """Return the sentence for a key, or a header, that FIELD_KEYS does not open."""
-    return _("The webhook's key cannot be read. Ask the operator to check FIELD_KEYS.")
+    return _("The webhook’s key cannot be read. Ask the operator to check FIELD_KEYS.")

@@ -45,7 +45,7 @@ _GROUPS: Final[tuple[tuple[str, Promise, Mapping[str, Promise]], ...]] = (
         "people",
         _("People and events"),
         {
-            "identity.datasource": _("Where people's data comes from, the most trusted first."),
+            "identity.datasource": _("Where people’s data comes from, the most trusted first."),
             "identity.idtype": _("What people are known by: mobile number, e-mail, member number."),
             "identity.tag": _("What is known of people and may fill a message."),
             "identity.profile": _("Everybody who is known, found by any ID."),

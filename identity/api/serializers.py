@@ -24,7 +24,7 @@ class EventSerializer(serializers.Serializer[Any]):
         help_text=_("At most 7 days ago; now when it is left out."),
     )
     attributes = serializers.DictField(
-        required=False, help_text=_("Values by the attributes' codes, in their types.")
+        required=False, help_text=_("Values by the attributes’ codes, in their types.")
     )
 
 

@@ -41,7 +41,7 @@ class TagImporter(Importer):
         tags = [self.tags[name] for name in columns if name in self.tags]
         if not tags:
             raise ImportFileError(
-                _("The file has no tag. Name its columns by the tags' codes: %(codes)s.")
+                _("The file has no tag. Name its columns by the tags’ codes: %(codes)s.")
                 % {"codes": listed(list(self.tags)[:20])}
             )
         for tag in tags:

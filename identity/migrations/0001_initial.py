@@ -128,7 +128,7 @@ class Migration(migrations.Migration):
                 (
                     "code",
                     models.CharField(
-                        help_text="The event type's name in files and in the API. Cannot change.",
+                        help_text="The event type’s name in files and in the API. Cannot change.",
                         max_length=64,
                         validators=[
                             django.core.validators.RegexValidator(

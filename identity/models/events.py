@@ -25,7 +25,7 @@ class EventType(models.Model):
                 "invalid_code",
             )
         ],
-        help_text=_("The event type's name in files and in the API. Cannot change."),
+        help_text=_("The event type’s name in files and in the API. Cannot change."),
     )
     name = models.CharField(_("name"), max_length=100)
 

@@ -178,7 +178,7 @@ class DeliveryAdmin(OneWorkspaceAdmin):
             return format_html("{}", hidden())
         return answer(obj.answer, answered=bool(obj.last_status))
 
-    @admin.display(description=gettext_lazy("this person's part of the request"))
+    @admin.display(description=gettext_lazy("this person’s part of the request"))
     def part(self, obj: Any) -> SafeString:
         if not obj.sent_id:
             return format_html("{}", _("No request was made."))

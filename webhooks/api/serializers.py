@@ -10,7 +10,7 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     """One receipt. ``webhooks.receipts`` checks it, since one bad item must not stop the others."""
 
     delivery_id = serializers.CharField(help_text=_("The delivery ID of the request."))
-    code = serializers.CharField(help_text=_("One of the webhook's status codes."))
+    code = serializers.CharField(help_text=_("One of the webhook’s status codes."))
     occurred_at = serializers.DateTimeField(
         required=False, help_text=_("When it happened; now when it is left out.")
     )

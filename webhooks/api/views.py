@@ -32,7 +32,7 @@ class ReceiptsView(APIView):
         responses={200: ReceiptResultsSerializer},
         auth=[],
         description=gettext_lazy(
-            "Report up to 1,000 receipts, signed with the webhook's receipt key as our own "
+            "Report up to 1,000 receipts, signed with the webhook’s receipt key as our own "
             "requests are (Standard Webhooks), or with the key as a bearer token. Whether a "
             "delivery is known is not told; sending a receipt again does no harm."
         ),

@@ -30,7 +30,7 @@ class ApiKeyForm(ScopedForm):
         required=False,
         widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M"),
         label=_("Expires"),
-        help_text=_("In the workspace's time zone. Empty: the key lives until it is revoked."),
+        help_text=_("In the workspace’s time zone. Empty: the key lives until it is revoked."),
     )
 
     class Meta:

@@ -509,7 +509,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "object_id",
-                    models.CharField(blank=True, max_length=64, verbose_name="object's number"),
+                    models.CharField(blank=True, max_length=64, verbose_name="object’s number"),
                 ),
                 (
                     "object_label",

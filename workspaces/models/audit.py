@@ -48,7 +48,7 @@ class AuditEntry(models.Model):
     via = models.CharField(_("through"), max_length=10, choices=Via)
     action = models.CharField(_("what"), max_length=100)
     object_type = models.CharField(_("kind of object"), max_length=100, blank=True)
-    object_id = models.CharField(_("object's number"), max_length=64, blank=True)
+    object_id = models.CharField(_("object’s number"), max_length=64, blank=True)
     object_label = models.CharField(_("object"), max_length=254, blank=True)
     changes = models.JSONField(_("changes"), default=dict, encoder=DjangoJSONEncoder)
     at = models.DateTimeField(_("when"), default=timezone.now)
