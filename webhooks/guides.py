@@ -283,7 +283,7 @@ def _retries(webhook: Webhook) -> Section:
             Text(
                 _(
                     "After a failure we try again after 5 s, 30 s, 2 min, 10 min, 30 min, 2 h, 5 h "
-                    "and 10 h, each 20 %% more or less, for at most %(hours)d hours. The same "
+                    "and 10 h, each 20%% more or less, for at most %(hours)d hours. The same "
                     "message may therefore arrive twice. Remember the “webhook-id” (in requests "
                     "for several people, each “delivery_id”) of what you have done, and answer "
                     "2xx without doing it again."

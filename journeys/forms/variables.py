@@ -20,6 +20,7 @@ from journeys.forms.webhook import variables_in
 from journeys.previews import FillRate
 from webhooks.rendering import NAME_LENGTH, EmptyRule, Source, Variable, clean_name
 from webhooks.values import moment_of, number_of
+from workspaces import sentences
 from workspaces.typed import whole
 
 Rates = Mapping[tuple[Source, str], FillRate]
@@ -252,8 +253,8 @@ def inserted(text: str, token: str, cursor: str) -> str:
 
 def _share(rate: FillRate) -> str:
     if rate.filled and not rate.percent:
-        return _("under 1 % filled")
-    return _("%(percent)s %% filled") % {"percent": rate.percent}
+        return _("under %(percent)s filled") % {"percent": sentences.percent(1)}
+    return _("%(percent)s filled") % {"percent": sentences.percent(rate.percent)}
 
 
 def _example(raw: str, kind: str) -> str:

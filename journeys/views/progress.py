@@ -16,6 +16,7 @@ from journeys.layout import Number
 from journeys.models import Run
 from journeys.runs import Progress, StepProgress
 from journeys.views import filters, waits, words
+from workspaces import sentences
 
 # How people end at a step, in the page's order: the tally's word, on screen, its dot.
 ENDS: Final = (
@@ -107,7 +108,7 @@ def _label(progress: Progress) -> str:
             "%(ended)s of %(people)s person done", "%(ended)s of %(people)s people done", run.people
         )
         return done % {"ended": words.number(progress.ended), "people": words.number(run.people)}
-    return _("%(percent)d %% done") % {"percent": progress.percent}
+    return _("%(percent)s done") % {"percent": sentences.percent(progress.percent)}
 
 
 def _detail(progress: Progress) -> str:

@@ -137,7 +137,7 @@ function setZoom(value) {
   graph.setAttribute("width", Math.round(Number(graph.dataset.width) * zoom));
   graph.setAttribute("height", Math.round(Number(graph.dataset.height) * zoom));
   const label = canvas().querySelector("[data-zoom='1']");
-  if (label) label.textContent = `${Math.round(zoom * 100)} %`;
+  if (label) label.textContent = `${Math.round(zoom * 100)}%`;
 }
 
 function zoomTo(what) {

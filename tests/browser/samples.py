@@ -240,13 +240,13 @@ def branches() -> dict[str, Any]:
 
 # name; state and its tone; start; webhooks; people; accepted
 ROWS = [
-    ("Spring coupons", "In progress", "accent", "3 Nov, 10:42", "CRM coupons", 23570, "99.9 %"),
-    ("Welcome to the shop", "In progress", "accent", "purchase", "CRM coupons", 1204, "98.2 %"),
+    ("Spring coupons", "In progress", "accent", "3 Nov, 10:42", "CRM coupons", 23570, "99.9%"),
+    ("Welcome to the shop", "In progress", "accent", "purchase", "CRM coupons", 1204, "98.2%"),
     ("双十一会员券", "Not started", "open", "11 Nov, 00:00", "CRM coupons, Calls", None, ""),
     ("Winter sale", "Draft", "open", "–", "–", None, ""),
-    ("Birthday call", "Paused", "amber", "1 Oct, 09:00", "Calls", 8412, "96.0 %"),
-    ("Autumn coupons", "Finished", "green", "12 Sep, 10:00", "CRM coupons", 1000000, "97.5 %"),
-    ("Points expire", "Ended abnormally", "red", "2 Sep, 10:00", "Points", 310, "12.3 %"),
+    ("Birthday call", "Paused", "amber", "1 Oct, 09:00", "Calls", 8412, "96.0%"),
+    ("Autumn coupons", "Finished", "green", "12 Sep, 10:00", "CRM coupons", 1000000, "97.5%"),
+    ("Points expire", "Ended abnormally", "red", "2 Sep, 10:00", "Points", 310, "12.3%"),
 ]
 
 

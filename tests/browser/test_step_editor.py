@@ -169,7 +169,7 @@ def test_the_seven_steps_end_at_the_receiver(
     content.evaluate("box => box.setSelectionRange(5, 5)")
     page.get_by_role("button", name="Insert variable into Content").click()
     dialog = page.get_by_role("dialog", name="Insert variable")
-    expect(dialog.get_by_text("66 % filled")).to_be_visible()
+    expect(dialog.get_by_text("66% filled")).to_be_visible()
     dialog.get_by_role("radio", name="Nickname").click()
     dialog.get_by_label("Variable name").fill("name")
     dialog.get_by_text("Send a default value").click()

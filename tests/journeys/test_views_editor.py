@@ -730,16 +730,16 @@ def test_the_dialog_shows_each_tag_with_an_example(scene: Scene, is_sensitive: b
 
     rows = " ".join(page.content.decode().split())
     assert ('Nickname <span class="meta"> Tag · Text · as “Zhang San”' in rows) is not is_sensitive
-    assert "33 % filled" in rows
+    assert "33% filled" in rows
 
 
 @pytest.mark.parametrize(
     ("filled", "total", "words"),
     [
-        (0, 300, "0 % filled"),
-        (2, 300, "under 1 % filled"),
-        (3, 300, "1 % filled"),
-        (300, 300, "100 % filled"),
+        (0, 300, "0% filled"),
+        (2, 300, "under 1% filled"),
+        (3, 300, "1% filled"),
+        (300, 300, "100% filled"),
     ],
 )
 def test_a_tag_that_a_few_have_is_not_said_to_be_empty(
@@ -770,7 +770,7 @@ def test_how_often_tags_are_filled_comes_late_when_it_takes_long_to_count(
     assert "% filled" not in shown
     place = re.search(r'data-fills="(\d+)">\s*<input[^>]*value="tag:nickname"', shown)
     assert place is not None
-    assert f"""[data-fills='{place[1]}'] .choice-meta">66 % filled</span>""" in late
+    assert f"""[data-fills='{place[1]}'] .choice-meta">66% filled</span>""" in late
     assert f"""[data-fills='{place[1]}'] .example">""" in late
 
 

@@ -100,7 +100,7 @@ def test_a_row_says_what_a_marketer_asks_first(member: Client, scene: Scene) -> 
     # On two lines, so that nothing is left where one breaks.
     assert row.start_lines == ["Members", "Now"]
     assert "Members · Now</span>" not in shown
-    assert "66.7 %" in shown
+    assert "66.7%" in shown
     assert "In progress" in shown
     assert scene.member.name in shown
 

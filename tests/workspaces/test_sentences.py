@@ -5,7 +5,7 @@ from django.template import Context, Template
 from django.utils import translation
 from django.utils.translation import gettext_lazy
 
-from workspaces.sentences import joined, listed, spaced
+from workspaces.sentences import joined, listed, percent, spaced
 
 _TWO = Template(
     '{% load i18n sentences %}{% translate "Something happened here." %}{% space %}'
@@ -50,3 +50,12 @@ def test_chinese_and_latin_letters_stand_apart(text: str, said: str) -> None:
     page = Template("{% load sentences %}{{ text|spaced }}")
     assert page.render(Context({"text": text})) == said
     assert page.render(Context({"text": "<添"})) == "&lt;添"
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_a_share_is_rounded_and_has_no_space_before_its_sign(language: str) -> None:
+    with translation.override(language):
+        assert percent(33) == "33%"
+        assert percent(92.96, 1) == "93.0%"
+        page = Template("{% load sentences %}{{ share|percent:1 }}")
+        assert page.render(Context({"share": 92.857})) == "92.9%"

@@ -7,5 +7,6 @@ from workspaces import sentences
 
 register = template.Library()
 register.simple_tag(sentences.space, name="space")
+register.filter("percent", sentences.percent)
 register.filter("listed", sentences.listed)
 register.filter("spaced", stringfilter(sentences.spaced), is_safe=True)

@@ -167,7 +167,7 @@ def line_of(progress: runs.Progress) -> str:
     """Return one line that says how far a run is."""
     left = f", {progress.seconds_left:,} s left" if progress.seconds_left is not None else ""
     return (
-        f"{progress.percent:>3} %  {progress.run.get_state_display()}: {progress.people:,} people, "
+        f"{progress.percent:>3}%  {progress.run.get_state_display()}: {progress.people:,} people, "
         f"{progress.accepted:,} accepted, {progress.failed:,} failed, "
         f"{progress.skipped:,} skipped, {progress.waiting:,} waiting, "
         f"{progress.rate:,.0f} a second{left}"
