@@ -80,7 +80,8 @@ function nameOf(step) {
 
 function copy(step) {
   sessionStorage.setItem(COPIED, step);
-  toast({ text: text("stepCopied", { name: nameOf(step) }), tone: "info" });
+  const key = matchMedia("(max-width: 767.98px), (pointer: coarse)").matches ? "stepCopiedTouch" : "stepCopied";
+  toast({ text: text(key, { name: nameOf(step) }), tone: "info" });
 }
 
 /** The menu of components offers the copied step too, as long as it stands on this canvas. */

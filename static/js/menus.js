@@ -31,6 +31,15 @@ export function start() {
     true,
   );
 
+  // It is shown before the event that places it: until then it is not seen.
+  document.addEventListener(
+    "beforetoggle",
+    ({ newState, target }) => {
+      if (newState === "open" && target.matches(".menu[popover]")) target.style.visibility = "hidden";
+    },
+    true,
+  );
+
   document.addEventListener(
     "toggle",
     (event) => {
@@ -41,8 +50,9 @@ export function start() {
       const button = seen.find((one) => one === pressed) ?? seen[0];
       const opened = event.newState === "open";
       for (const one of buttons) one.setAttribute("aria-expanded", String(opened && one === button));
+      if (opened && button) place(menu, button);
+      menu.style.visibility = "";
       if (!opened || !button) return;
-      place(menu, button);
       (menu.querySelector("[autofocus]") ?? items(menu)[0])?.focus();
     },
     true,

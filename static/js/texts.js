@@ -19,13 +19,14 @@ export function announce(words) {
   });
 }
 
-/** An icon of the sprite, as includes/_icon.html draws it. */
+/** An icon, as includes/_icon.html draws it: one that the page holds itself, else one of the sprite. */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
   svg.setAttribute("class", "icon");
   svg.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `${source?.dataset.icons ?? ""}#${name}`);
+  const own = document.getElementById(`icon-${name}`);
+  use.setAttribute("href", own ? `#${own.id}` : `${source?.dataset.icons ?? ""}#${name}`);
   svg.append(use);
   return svg;
 }

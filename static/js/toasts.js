@@ -6,6 +6,8 @@ import { announce, icon, text } from "./texts.js";
 
 const SECONDS = 5;
 const SECONDS_WITH_UNDO = 10;
+const FOOTERS = ".panel-footer, dialog[open] .dialog-footer, .sheet-zone";
+const GAP = 8;
 const ICONS = { success: "circle-check", info: "info-circle", error: "alert-circle" };
 const region = document.getElementById("toasts");
 
@@ -69,6 +71,19 @@ function raise() {
   if (!region.showPopover) return;
   if (region.matches(":popover-open")) region.hidePopover();
   if (region.childElementCount) region.showPopover();
+  lift();
+}
+
+/** Keep clear of the buttons at the end of what is open, wherever its end is. */
+function lift() {
+  region.style.bottom = "";
+  if (!region.childElementCount) return;
+  const own = region.getBoundingClientRect();
+  const covered = [...document.querySelectorAll(FOOTERS)]
+    .filter((footer) => footer.checkVisibility())
+    .map((footer) => footer.getBoundingClientRect())
+    .filter(({ left, right, top, bottom }) => left < own.right && right > own.left && top < own.bottom && bottom > own.top);
+  if (covered.length) region.style.bottom = `${innerHeight - Math.min(...covered.map(({ top }) => top)) + GAP}px`;
 }
 
 /** Remove a toast in time; the clock stands while it is pointed at or has the focus. */
@@ -114,6 +129,10 @@ export function start() {
   for (const box of region.children) leave(box);
   undoable.push(...[...region.querySelectorAll("[data-undo]")].map((button) => button.dataset.undo));
   if (region.childElementCount) raise();
+
+  document.body.addEventListener("htmx:afterSettle", lift);
+  document.addEventListener("close", lift, true);
+  window.addEventListener("resize", lift);
 
   document.body.addEventListener("toast", (event) => toast(event.detail));
 

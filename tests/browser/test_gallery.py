@@ -379,3 +379,17 @@ def test_every_icon_named_in_a_template_is_in_the_sprite() -> None:
     }
 
     assert named - known == set()
+
+
+def test_what_a_message_needs_without_a_connection_is_drawn_as_in_the_sprite() -> None:
+    drawn = r'<symbol id="(?:icon-)?{}"(.+?)</symbol>'
+    sprite = (STATIC / "img/icons.svg").read_text()
+    page = (Path(settings.BASE_DIR) / "templates/includes/_texts.html").read_text()
+
+    own = re.findall(r'<symbol id="icon-([^"]+)"', page)
+
+    assert {"alert-circle", "x"} <= set(own)
+    for name in own:
+        of_both = [re.search(drawn.format(name), text, re.DOTALL) for text in (sprite, page)]
+        assert all(of_both)
+        assert len({found[1] for found in of_both if found}) == 1
