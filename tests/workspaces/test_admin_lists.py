@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
+from django.utils.safestring import mark_safe
 
 from identity.models import Audience
 from tests.factories import (
@@ -24,6 +25,7 @@ from webhooks.models import Webhook
 from workspaces import api_keys, audit, member_groups
 from workspaces.choices import Scope
 from workspaces.models import ApiKey, AuditEntry, MemberGroup, User, Workspace
+from workspaces.templatetags.setup import labelled
 
 pytestmark = pytest.mark.django_db
 
@@ -291,3 +293,21 @@ def test_a_search_box_says_in_plain_words_what_it_searches(model_admin: Any) -> 
     assert told
     assert "QAID" not in told
     assert not told.endswith(".")
+
+
+def test_what_a_row_does_not_know_is_left_out_on_phones() -> None:
+    cells = [
+        mark_safe(each)
+        for each in (
+            '<th class="field-name">A</th>',
+            '<td class="field-ends nowrap">–</td>',
+            '<td class="field-reason">Autumn – winter</td>',
+        )
+    ]
+    headers = [{"text": name} for name in ("name", "ends", "reason")]
+
+    assert list(labelled(cells, headers)) == [
+        '<th class="field-name">A</th>',
+        '<td data-label="Ends" class="phone-hide field-ends nowrap">–</td>',
+        '<td data-label="Reason" class="field-reason">Autumn – winter</td>',
+    ]

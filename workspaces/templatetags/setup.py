@@ -36,10 +36,16 @@ def inline_data(formset: Any) -> str:
 def labelled(
     cells: Sequence[SafeString], headers: Sequence[dict[str, Any]]
 ) -> Iterator[SafeString]:
-    """Return the cells of a row of Django's list, each with its column's name for phones."""
+    """Return the cells of a row of Django's list, each with its column's name for phones.
+
+    What is empty is left out there.
+    """
     for cell, header in zip(cells, headers, strict=False):
         if cell.startswith("<td") and "action-checkbox" not in cell[:40]:
             label = format_html('<td data-label="{}"', capfirst(header["text"]))
-            yield mark_safe(label + cell.removeprefix("<td"))  # noqa: S308 - Django's own, and ours
+            rest = cell.removeprefix("<td")
+            if rest.endswith(">–</td>"):
+                rest = rest.replace(' class="', ' class="phone-hide ', 1)
+            yield mark_safe(label + rest)  # noqa: S308 - Django's own, and ours
         else:
             yield cell
