@@ -187,7 +187,7 @@ def test_panel_and_dialogs_have_their_widths_and_one_filled_button(page: Page) -
     assert style(columns, "borderTopWidth") == "1px"
     assert len(style(columns, "gridTemplateColumns").split()) == 2
     page.set_viewport_size({"width": 639, "height": 800})
-    assert style(columns, "display") == "block"
+    assert style(columns, "flexDirection") == "column"  # One below the other.
     page.set_viewport_size({"width": 1280, "height": 800})
     assert page.evaluate(DIALOGS)[:2] == ["dialog", "dialog-wide"]
     assert page.evaluate(FILLED) == ["Send test"]
