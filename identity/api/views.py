@@ -28,6 +28,7 @@ class EventsView(APIView):
 
     @extend_schema(
         operation_id="send_events",
+        tags=["Events"],
         request=EventsSerializer,
         responses={200: ItemResultsSerializer},
         description=_(

@@ -28,6 +28,7 @@ class ReceiptsView(APIView):
 
     @extend_schema(
         operation_id="send_receipts",
+        tags=["Receipts"],
         request=ReceiptsSerializer,
         responses={200: ReceiptResultsSerializer},
         auth=[],
