@@ -115,6 +115,22 @@ def test_the_operators_list_of_second_steps_is_chinese_and_asks_for_no_migration
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
+def test_each_card_of_the_second_step_leads_back_to_the_settings() -> None:
+    client, _where = log_in(make_member(make_workspace()))
+    turn_on(client)
+
+    for card in ("totp/deactivate", "recovery-codes/generate", "recovery-codes"):
+        text = client.get(f"/accounts/2fa/{card}/").content.decode()
+        assert '<a href="/settings/">Back to your settings</a>' in text
+
+
+@pytest.mark.parametrize("card", ["/accounts/signup/", "/accounts/inactive/"])
+def test_who_has_no_account_finds_the_way_back_to_the_log_in(client: Client, card: str) -> None:
+    text = client.get(card).content.decode()
+
+    assert '<a href="/accounts/login/">Back to the log-in</a>' in text
+
+
 def test_it_is_turned_off_again() -> None:
     user = make_member(make_workspace())
     client, _where = log_in(user)
