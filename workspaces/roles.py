@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from workspaces import audit, permissions
 from workspaces.choices import PRESET_POINTS, Preset
 from workspaces.models import Role, User, Workspace, WorkspaceGroupObjectPermission
 from workspaces.points import POINT_LABELS, Point
+from workspaces.sentences import listed
 
 
 @transaction.atomic
@@ -172,8 +172,8 @@ def check_roles(*, workspace: Workspace, roles: Sequence[Role], actor: User | No
 
 
 def label_list(points: Iterable[Point]) -> str:
-    """Return the points' menu paths as one phrase, in the reader's language."""
-    return get_text_list([str(POINT_LABELS[point]) for point in sorted(points)], _("and"))
+    """Return the points' menu paths one after the other, in the reader's language."""
+    return listed(POINT_LABELS[point] for point in sorted(points))
 
 
 def _holds(user: User, role: Role) -> bool:

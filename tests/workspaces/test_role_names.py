@@ -17,6 +17,7 @@ from webhooks import granting
 from workspaces import members, roles
 from workspaces.choices import Language, Preset
 from workspaces.models import AuditEntry, Role, User, Workspace
+from workspaces.points import Point
 
 pytestmark = pytest.mark.django_db
 
@@ -100,3 +101,13 @@ def test_the_stored_names_and_the_audit_trail_stay_in_one_language(
     }
     assert not any(MARKETER in f"{entry.object_label} {entry.changes}" for entry in entries)
     assert Role.objects.get(pk=marketer.pk).name == "Marketer"
+
+
+def test_permissions_are_listed_without_blanks_in_chinese() -> None:
+    points = (Point.MANAGE_DATA, Point.MANAGE_MEMBERS)
+
+    with translation.override("zh-hans"):
+        said = roles.label_list(points)
+
+    assert "、" in said
+    assert " " not in said
