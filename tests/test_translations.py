@@ -176,6 +176,7 @@ _NAMES_SOMEBODY: Final = frozenset(
 _SPACED: Final = frozenset(
     {
         *("Add %(name)s", "Add %s", "Add another %(verbose_name)s", "Change %s", "Delete %(name)s"),
+        *("Delete chosen %(name)s", "No %(name)s"),
         *("Delete selected %(verbose_name_plural)s", "No %(name)s yet", "No matching %(name)s"),
         *("Select all %(total_count)s %(module_name)s", "View %s"),
         # Said as tooltips of Django's, which nothing gives room.

@@ -47,6 +47,19 @@ class Guarded:
             counts.pop(each.verbose_name_plural, None)
         return _without(listed, prefixes), counts, *refusals
 
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> Any:
+        """Tell what goes with the object, which itself is what the question is about."""
+        own = self.opts.verbose_name_plural  # type: ignore[attr-defined] # of ModelAdmin
+        _object, *below = context["deleted_objects"] or [None]
+        context["deleted_objects"] = below[0] if below else []
+        context["model_count"] = [
+            (name, count - (name == own))
+            for name, count in context["model_count"]
+            if count > (name == own)
+        ]
+        context["name"] = getattr(self, "name_of", str)(context["object"])
+        return super().render_delete_form(request, context)  # type: ignore[misc] # of ModelAdmin
+
     def get_action_choices(self, request: HttpRequest, *args: Any) -> list[tuple[str, str]]:
         choices = super().get_action_choices(request, *args)  # type: ignore[misc] # of ModelAdmin
         return [(name, spaced(str(label))) for name, label in choices]

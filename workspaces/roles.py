@@ -172,8 +172,14 @@ def check_roles(*, workspace: Workspace, roles: Sequence[Role], actor: User | No
 
 
 def label_list(points: Iterable[Point]) -> str:
-    """Return the points' menu paths one after the other, in the reader's language."""
-    return listed(POINT_LABELS[point] for point in sorted(points))
+    """Return the points' menu paths as one phrase, in the reader's language."""
+    return listed(labels(points))
+
+
+def labels(points: Iterable[Point]) -> list[str]:
+    """Return the points' menu paths, in the order of the form that gives them."""
+    wanted = set(points)
+    return [str(label) for point, label in POINT_LABELS.items() if point in wanted]
 
 
 def _holds(user: User, role: Role) -> bool:

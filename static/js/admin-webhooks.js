@@ -1,7 +1,6 @@
 // Webhook management in the admin: parameter cards, the request drawn while typing, test sends.
 
 const PREVIEW_DELAY_MS = 300;
-const COPIED_MS = 2_000;
 
 const form = document.getElementById("webhook_form");
 const dialog = document.getElementById("webhook-dialog");
@@ -201,25 +200,6 @@ if (dialog) {
     openTest(now);
   }
 }
-
-// --- A key shown once ---------------------------------------------------------------------------------
-
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy-key]");
-  if (!button) return;
-  const source = document.querySelector(button.dataset.copyKey);
-  try {
-    await navigator.clipboard.writeText(source.textContent);
-  } catch {
-    getSelection().selectAllChildren(source); // No clipboard without a secure address: Ctrl+C takes it.
-    return;
-  }
-  const label = button.textContent;
-  button.textContent = button.dataset.copied;
-  setTimeout(() => {
-    button.textContent = label;
-  }, COPIED_MS);
-});
 
 // --- Lists of boxes to tick -----------------------------------------------------------------------------
 

@@ -574,7 +574,7 @@ SET_UP_STATES: Final = (
         "admin:workspaces_apikey_add",
         steps=(
             Step("[name=scopes]", (("[name=name]", "CRM"),), "main"),
-            Step("main [name=_save]", seen=".admin-once"),
+            Step("main [name=_save]", seen=".once"),
         ),
         as_="api_key_added",
     ),
@@ -586,7 +586,7 @@ SET_UP_STATES: Final = (
                 (("[name=email]", "wu.hao@example.com"), ("#id_name", "Wu Hao")),
                 "main",
             ),
-            Step("main [name=_save]", seen=".admin-once"),
+            Step("main [name=_save]", seen=".once"),
         ),
         as_="member_added",
     ),

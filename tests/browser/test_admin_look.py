@@ -381,7 +381,7 @@ def test_what_stands_below_something_keeps_off_it(
 
     page.goto(setting.pages["webhook"])
     page.get_by_role("button", name="Set the AES key").click()
-    assert _gap(page, ".webhook-section > p", ".webhook-section > .code") >= 12
+    assert _gap(page, "#content p", ".once") >= 12
 
     User.objects.filter(pk=setting.administrator.pk).update(is_superuser=True)
     page.goto(f"/admin/workspaces/user/{setting.administrator.pk}/change/")
@@ -458,3 +458,133 @@ def test_one_link_leads_to_what_a_field_names(page: Page, setting: Setting) -> N
 
     expect(page.locator(".change-related").first).to_be_visible()
     expect(page.locator(".view-related").first).to_be_hidden()
+
+
+def test_the_open_page_s_row_has_room_below_it_and_no_row_above_is_cut(
+    page: Page, setting: Setting
+) -> None:
+    page.set_viewport_size({"width": 1280, "height": 640})
+    page.goto(setting.pages["audit"])
+
+    nav, row = _box(page, "#nav"), _box(page, ".nav-setup [aria-current=page]")
+    assert nav["y"] + nav["height"] - row["y"] - row["height"] >= 8
+    cut = """(nav) => {
+      const { top } = nav.getBoundingClientRect();
+      return [...nav.querySelectorAll(".nav-link, .nav-label")]
+        .map((row) => row.getBoundingClientRect())
+        .filter((box) => box.top < top && box.bottom > top).length;
+    }"""
+    assert page.locator("#nav").evaluate("(nav) => nav.scrollTop") > 0
+    assert page.locator("#nav").evaluate(cut) == 0
+
+
+def test_the_navigation_s_ground_goes_on_to_the_end_of_a_long_page(
+    page: Page, setting: Setting
+) -> None:
+    page.goto(setting.pages["audit"])
+    column = """() => {
+      const style = getComputedStyle(document.body, "::before");
+      return [style.height, style.width, style.backgroundColor];
+    }"""
+
+    height, width, ground = page.evaluate(column)
+
+    whole = page.evaluate("document.body.offsetHeight")
+    assert float(height.removesuffix("px")) == whole - 56
+    assert width == "220px"
+    assert ground == page.locator("#nav").evaluate("(nav) => getComputedStyle(nav).backgroundColor")
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_a_key_shown_once_is_read_whole_and_copied(
+    page: Page, context: BrowserContext, setting: Setting, size: Any
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.set_viewport_size(size)
+    page.goto("/admin/workspaces/apikey/add/")
+    page.get_by_label("Name").fill("CRM")
+    page.locator("[name=scopes]").first.check()
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    once = page.locator("#once")
+    widths = once.evaluate("(box) => [box.scrollWidth, box.clientWidth]")
+    assert widths[0] <= widths[1]
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == once.inner_text()
+
+
+def test_what_is_folded_in_a_record_has_the_fold_s_arrow(page: Page, setting: Setting) -> None:
+    page.goto(setting.pages["delivery"])
+
+    expect(page.locator("details.fold > summary > svg").last).to_be_visible()
+
+
+def test_a_table_in_a_record_ends_in_one_rule_and_begins_on_its_label_s_line(
+    page: Page, setting: Setting
+) -> None:
+    person = make_profile(setting.workspace, tags={"nickname": "San"})
+    page.goto(f"/admin/identity/profile/{person.pk}/change/")
+
+    last = page.locator(".readonly tbody > tr:last-child > *").first
+    assert last.evaluate("(cell) => getComputedStyle(cell).borderBottomWidth") == "0px"
+    record = ".admin-record .field:has(table)"
+    label, head = (_box(page, f"{record} {part}") for part in (".field-label", "thead th"))
+    first_line = label["y"] + 10  # Of 20 pixels.
+    assert abs(head["y"] + head["height"] / 2 - first_line) <= 1
+
+
+def test_on_a_phone_save_has_a_line_what_else_saves_the_next_and_boxes_their_words(
+    page: Page, setting: Setting
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+    page.goto("/admin/identity/eventtype/add/")
+    expect(page.locator(".inline-group thead")).to_be_hidden()
+    page.get_by_text("Add event attribute").click()
+
+    save, another, on = (
+        _box(page, f"[name={name}]") for name in ("_save", "_addanother", "_continue")
+    )
+    assert save["width"] == PHONE["width"] - 32
+    assert another["y"] == on["y"] > save["y"]
+    assert another["height"] == on["height"] == save["height"]
+    box, words = (
+        _box(page, f".form-row:not(.empty-form) > .column-required > label > {part}")
+        for part in ("input", "span")
+    )
+    assert box["x"] < words["x"]
+    assert abs(box["y"] + box["height"] / 2 - words["y"] - words["height"] / 2) <= 1
+
+
+def test_on_a_phone_the_rows_of_the_first_page_are_of_one_height(
+    page: Page, setting: Setting
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type] # its own kind of dict
+    page.goto(setting.pages["index"])
+
+    heights = page.locator(".setup-list > li").evaluate_all(
+        "(rows) => rows.map((row) => row.offsetHeight)"
+    )
+    assert set(heights) == {64}
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_the_api_s_page_is_in_the_product_s_type_and_leads_back(page: Page, size: Any) -> None:
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme="dark")
+    page.goto("/api/v1/docs/")
+    page.locator(".model-box").last.wait_for()
+
+    expect(page.locator(".opblock-tag").first).to_have_text("Events")
+    font = page.locator(".opblock-tag").first.evaluate("(tag) => getComputedStyle(tag).fontFamily")
+    assert font.startswith('"Inter')
+    outer = _box(page, "section.models")
+    for row in page.locator(".model-box").all():
+        ground = row.evaluate("(box) => getComputedStyle(box).backgroundColor")
+        assert ground == "rgba(0, 0, 0, 0)"
+    for row in page.locator(".model-container").all():
+        box = row.bounding_box()
+        assert box
+        assert box["x"] + box["width"] <= outer["x"] + outer["width"] - 20
+    page.get_by_role("link", name="Back to the console").click()
+    page.wait_for_url("**/admin/")

@@ -141,7 +141,7 @@ def test_register_test_and_grant_on_one_page(
     keep(page, "add")
     page.get_by_role("button", name="Save and test").click()
 
-    expect(page.locator("#new-key")).to_contain_text("whsec_")
+    expect(page.locator("#once")).to_contain_text("whsec_")
     keep(page, "key")
     page.get_by_role("button", name="I have stored it").click()
 

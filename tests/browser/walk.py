@@ -168,7 +168,7 @@ BROKEN_RULES: Final = """() => {
     if (style(node).letterSpacing !== "normal") broken.push(`letter-spacing: ${name(node)}`);
     if (style(node).textTransform === "uppercase" && !node.matches(".avatar"))
       broken.push(`capitals: ${name(node)}`);
-    const isCode = node.closest("pre, code, svg, .admin-once, textarea");
+    const isCode = node.closest("pre, code, svg, textarea");
     if (!isCode && !style(node).fontFamily.includes("Inter"))
       broken.push(`font: ${name(node)}`);
     const size = parseFloat(style(node).fontSize);

@@ -69,7 +69,7 @@ def test_who_is_told_in_the_language_of_the_reader(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "said"), [("en", "kind, fingerprint"), ("zh-hans", "类别、指纹")]
+    ("language", "said"), [("en", "Kind, fingerprint"), ("zh-hans", "类别、指纹")]
 )
 def test_what_no_model_has_is_named_in_the_readers_words(language: str, said: str) -> None:
     entry = AuditEntry(object_type="webhooks.webhook", changes={"kind": "", "fingerprint": ""})

@@ -1,5 +1,6 @@
 """What operators see of everybody's log-in: accounts, addresses and second steps."""
 
+from datetime import datetime
 from typing import Any
 
 # These two register their classes, for which ours stand in.
@@ -51,17 +52,17 @@ class UserAccountAdmin(OperatorModelAdmin, UserAdmin):  # type: ignore[type-arg]
     change_password_form = PasswordForm
     told_fields = ("email", "name", "language", "is_active")
     ordering = ("email",)
-    list_display = ("email", "name", "is_active", "is_staff", "is_operator", "last_login")
+    list_display = ("email", "name", "is_active", "is_staff", "is_operator", "last_log_in")
     list_filter = ("is_active", "is_superuser")
     search_fields = ("email", "name")
     search_help_text = _("Search by name or e-mail")
     filter_horizontal = ()
-    readonly_fields = ("password_state", "is_staff", "is_operator", "last_login", "date_joined")
+    readonly_fields = ("password_state", "is_staff", "is_operator", "last_log_in", "date_joined")
     fieldsets = (
         (None, {"fields": ("email", "name", "language", "password_state")}),
         (
             _("State"),
-            {"fields": ("is_active", "is_staff", "is_operator", "last_login", "date_joined")},
+            {"fields": ("is_active", "is_staff", "is_operator", "last_log_in", "date_joined")},
         ),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "language", "password1", "password2")}),)
@@ -69,6 +70,10 @@ class UserAccountAdmin(OperatorModelAdmin, UserAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("operator"), boolean=True, ordering="is_superuser")
     def is_operator(self, obj: User) -> bool:
         return obj.is_superuser
+
+    @admin.display(description=_("last log-in"), ordering="last_login")
+    def last_log_in(self, obj: User) -> datetime | None:
+        return obj.last_login
 
     @admin.display(description=_("password"))
     def password_state(self, obj: User) -> str:

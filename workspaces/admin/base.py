@@ -16,6 +16,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
 from django.db.models import Field, ForeignKey, ManyToManyField, Model, QuerySet
+from django.db.models.fields import BLANK_CHOICE_DASH
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -74,7 +75,23 @@ class ScopedForm(_ModelForm):
         return excluded - {"workspace"}
 
 
-class ScopedChoices(_AnyAdmin):
+class WordedChoices(_AnyAdmin):
+    """Say in words what Django's dashes mean in a list of choices."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        words = _("None") if field is not None and not field.required else _("Not chosen")
+        if isinstance(field, forms.ModelChoiceField):
+            if field.empty_label is not None:
+                field.empty_label = words
+        elif isinstance(field, forms.ChoiceField):
+            choices: Any = field.choices
+            dashes = BLANK_CHOICE_DASH[0]
+            field.choices = [("", words) if one == dashes else one for one in choices]
+        return field
+
+
+class ScopedChoices(WordedChoices):
     """Limit what the form fields of an admin class or inline offer to one workspace."""
 
     def formfield_for_foreignkey(
@@ -337,5 +354,5 @@ class ScopedStackedInline(ScopedInline, _StackedInline):
     extra = 0
 
 
-class OperatorModelAdmin(OperatorOnly, _ModelAdmin):
+class OperatorModelAdmin(OperatorOnly, WordedChoices, _ModelAdmin):
     """For operators of the installation alone."""

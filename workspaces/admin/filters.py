@@ -6,11 +6,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
+from django.utils.html import conditional_escape
 from django.utils.translation import gettext_lazy as _
 
 from workspaces import audit_words
 from workspaces.admin import scoping
 from workspaces.models import Workspace
+from workspaces.sentences import spaced
 from workspaces.typed import whole
 
 
@@ -44,6 +46,11 @@ class WorkspaceFilter(admin.SimpleListFilter):
 
 class ScopedRelatedFilter(admin.RelatedFieldListFilter):
     """Filter by a related object; stock admin would offer every tenant's."""
+
+    def __init__(self, field: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(field, request, *args, **kwargs)
+        name = field.remote_field.model._meta.verbose_name
+        self.empty_value_display = conditional_escape(spaced(_("No %(name)s") % {"name": name}))
 
     def field_choices(
         self, field: Field[Any, Any], request: HttpRequest, model_admin: Any

@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -238,7 +239,8 @@ class RoleAdmin(ScopedModelAdmin):
 
     @admin.display(description=_("permissions"))
     def points(self, obj: Role) -> str:
-        return roles.label_list(roles.points_of(obj))
+        lines = ((label,) for label in roles.labels(roles.points_of(obj)))
+        return format_html_join("", "<div>{}</div>", lines)
 
     @admin.display(description=_("workspace members"))
     def member_count(self, obj: Role) -> int:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.formats import localize
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from workspaces import api_keys, audit_words, permissions
@@ -19,6 +19,7 @@ from workspaces.admin.filters import ActFilter
 from workspaces.choices import Scope
 from workspaces.models import ApiKey, AuditEntry
 from workspaces.sentences import listed
+from workspaces.templatetags.setup import name_and_address
 
 
 class ApiKeyForm(ScopedForm):
@@ -132,12 +133,7 @@ class AuditEntryAdmin(ReadOnlyModelAdmin):
 
     @admin.display(description=_("who"), ordering="actor_label")
     def who(self, obj: AuditEntry) -> str:
-        name, opened, address = obj.who.partition(" <")
-        if not opened:
-            return name
-        box, at, host = address.removesuffix(">").partition("@")
-        # Where an address may break when its column is narrow.
-        return format_html('{} <span class="meta">{}{}<wbr>{}</span>', name, box, at, host)
+        return name_and_address(obj.who)
 
     @admin.display(description=_("what"), ordering="action")
     def act(self, obj: AuditEntry) -> str:

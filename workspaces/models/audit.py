@@ -2,6 +2,7 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from workspaces import audit_words
@@ -84,4 +85,5 @@ class AuditEntry(models.Model):
     @property
     def changed(self) -> str:
         """Return the names of what was changed, as screens have them."""
-        return listed(audit_words.field(self.object_type, name) for name in self.changes)
+        names = (audit_words.field(self.object_type, name) for name in self.changes)
+        return capfirst(listed(names))

@@ -26,10 +26,26 @@ def is_first_use(cl: Any) -> bool:
 def inline_data(formset: Any) -> str:
     """Return what Django's script is told of related rows, in sentence case."""
     told = json.loads(formset.inline_formset_data())
+    name = formset.opts.verbose_name
     told["options"]["addText"] = spaced(
-        _("Add another %(verbose_name)s") % {"verbose_name": formset.opts.verbose_name}
+        _("Add another %(verbose_name)s") % {"verbose_name": name}
+        if formset.formset.initial_forms
+        else _("Add %(name)s") % {"name": name}
     )
     return json.dumps(told)
+
+
+@register.filter
+def name_and_address(who: str) -> str:
+    """Return “Li Mei <li.mei@example.com>” as a name and a small address."""
+    name, opened, address = who.partition(" <")
+    if not opened:
+        return name
+    box, at, host = address.removesuffix(">").partition("@")
+    # Where an address may break when its column is narrow.
+    return format_html(
+        '<span class="who">{} <span class="meta">{}{}<wbr>{}</span></span>', name, box, at, host
+    )
 
 
 @register.filter
