@@ -409,6 +409,7 @@ def test_on_a_phone_what_came_later_to_a_delivery_stands_in_rows(
     row = page.locator(".field-tries tbody tr")
     expect(row.locator("thead")).to_be_hidden()
     assert box_of(row.locator("th"))["width"] >= 300
+    assert box_of(row.locator("td").first)["width"] <= 72  # As long as its words.
     assert row.evaluate(DRAWN)[1] == "0px"
 
     page.set_viewport_size({"width": 1280, "height": 800})
