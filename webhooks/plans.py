@@ -3,7 +3,7 @@
 ``Plan.definition`` has this shape, all of it plain JSON::
 
     {"parameters": [webhooks.rendering.Binding.to_json(), …],
-     "id_type": {"id": 3, "code": "MOBILE"}, "reach_id_type": {"id": 3, "code": "MOBILE"},
+     "id_type": {"id": 3, "code": "MOBILE", "name": "Mobile number"}, "reach_id_type": {…},
      "encryption": "none", "environment": false, "body": null, "time_zone": "UTC"}
 """
 
