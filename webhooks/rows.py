@@ -32,8 +32,8 @@ STATE_NAMES: Final[dict[int, str]] = {
 
 _COPY_DELIVERIES: Final = """
 COPY webhooks_delivery (day, workspace_id, webhook_id, plan_id, chunk_id, message_id, attempts,
-    status_code, duration_ms, first_attempt_at, updated_at, answer, id, position, qaid, state,
-    reason, defaulted, blanked, sent_id, reach_id, texts)
+    status_code, duration_ms, first_attempt_at, answer, id, position, qaid, state, reason,
+    defaulted, blanked, updated_at, sent_id, reach_id, texts)
 FROM STDIN
 """
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -179,21 +179,23 @@ def _copied(
 ) -> str:
     """Return the rows of these people as ``COPY`` reads them."""
     found: list[str] = []
-    written_at = now.isoformat()
+    # One after the other, so that lists of the latest show them in their order.
+    second, place = _second(int(now.timestamp())), now.microsecond
     where = f"{day}\t{plan.workspace_id}\t{plan.webhook_id}\t{plan.id}\t{chunk_id}\t"
     for each in tried:
         message_id = each.envelope.id if each.envelope else ""
         status = _NOTHING if each.status is None else each.status
         duration = _NOTHING if each.duration_ms is None else each.duration_ms
         at = _NOTHING if each.at is None else _moment(each.at)
-        shared = f"{where}{message_id}\t{each.tries}\t{status}\t{duration}\t{at}\t{written_at}\t"
+        shared = f"{where}{message_id}\t{each.tries}\t{status}\t{duration}\t{at}\t"
         shared += write(each.answer)
         for who, state, reason in each.endings:
             filled = _NOTHING if who.texts is None else write(texts(who.texts))
+            place = min(place + 1, 999_999)
             found.append(
                 f"{shared}\t{who.delivery_id}\t{who.position}\t{who.qaid}\t{STATE_NAMES[state]}"
-                f"\t{reason}\t{who.defaulted}\t{who.blanked}\t{write(who.sent_id)}"
-                f"\t{write(who.reach_id)}\t{filled}\n"
+                f"\t{reason}\t{who.defaulted}\t{who.blanked}\t{second}.{place:06d}Z"
+                f"\t{write(who.sent_id)}\t{write(who.reach_id)}\t{filled}\n"
             )
     return "".join(found)
 

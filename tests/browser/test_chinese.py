@@ -197,7 +197,7 @@ def test_a_journey_is_drawn_tested_and_published_in_chinese(
     test.get_by_label("测试 ID").fill("13800000001")
     test.get_by_label("测试 ID").press("Tab")
     expect(test.get_by_label("${name}")).to_have_value("张三")
-    test.get_by_role("button", name="确定", exact=True).click()
+    test.get_by_role("button", name="发送测试", exact=True).click()
     expect(test.get_by_text("“CRM 优惠券”已接受测试")).to_be_visible()
     test.get_by_role("button", name="关闭").last.click()
 

@@ -42,7 +42,7 @@ def test_each_sees_the_others_and_nobody_themselves(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("language", "sentence"),
-    [("en", "Li Mei, Wang Lei have this open"), ("zh-hans", "Li Mei、Wang Lei 也打开了此活动")],
+    [("en", "Li Mei, Wang Lei have this open"), ("zh-hans", "Li Mei、Wang Lei也打开了此活动")],
 )
 def test_several_are_named_with_the_comma_of_the_readers_language(
     scene: Scene, language: str, sentence: str

@@ -256,8 +256,8 @@ def test_who_was_never_sent_to_is_called_by_another_id(
     (skipped,) = rows(administrator, scene, run=run.pk, state="skipped")
     page = administrator.get(url(scene)).content.decode()
 
-    assert (skipped.sent_to, skipped.person) == ("", "nomobile@example.com")
-    assert "nomobile@example.com" in page
+    assert (skipped.sent_to, skipped.person) == ("", "zhao@example.com")
+    assert "zhao@example.com" in page
     assert "QAID" not in page
 
 

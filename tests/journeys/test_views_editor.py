@@ -1124,11 +1124,11 @@ def test_the_last_tests_are_kept_and_tell_whether_the_step_changed_since(setting
     tests_later, note_later = told()
 
     assert [test.split(" ")[0] for test in tests] == ["Accepted", "Failed"]
-    assert all("Li Mei" in test and test.endswith(", unchanged since") for test in tests)
+    assert all("Li Mei" in test and test.endswith("· unchanged since") for test in tests)
     assert all(re.search(r"\d:\d\d|ago|now", test) for test in tests)
     assert "Last test: accepted" in note
     assert "changed since" not in note
-    assert all(test.endswith(", changed since") for test in tests_later)
+    assert all(test.endswith("· changed since") for test in tests_later)
     assert "changed since" in note_later
 
 

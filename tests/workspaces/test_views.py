@@ -383,7 +383,7 @@ def test_an_invitation_is_accepted_on_the_screen() -> None:
 
     answer = client.post(address)
 
-    assert '<button type="submit" class="button">Accept</button>' in form
+    assert '<button type="submit" class="button button-primary">Accept</button>' in form
     assert answer.headers["Location"] == f"/w/{workspace.slug}/"
     assert membership_of(user, workspace).is_active
 
