@@ -217,6 +217,15 @@ def test_the_zone_of_a_sheet_stands_above_its_buttons(walk: Walk) -> None:
     assert zone["y"] + zone["height"] == pytest.approx(buttons["y"] - 16, abs=1)
 
 
+def test_words_after_numbers_begin_where_the_row_begins(walk: Walk) -> None:
+    opened = _open(walk, page("journeys:events", "slug"))
+
+    row = opened.locator(".table-figures tbody tr").first
+    name, words = _box(row.locator("th")), _box(row.locator("td").last)
+    assert words["x"] == name["x"]
+    assert _style(row.locator("td").last, "padding-left") == "0px"
+
+
 def test_one_line_stands_in_the_middle_of_its_box(walk: Walk) -> None:
     opened = _open(walk, _row("journeys_panel"))
 
