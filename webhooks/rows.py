@@ -1,4 +1,4 @@
-"""Writing many rows in one statement: arrays as PostgreSQL reads them, and the log's statements.
+"""Writing many rows in one statement: copied, or as arrays; and the log's statements.
 
 The driver adapts a list element by element; joining the text of an array here costs a
 third of that, and the statement still gets one quoted value an array.

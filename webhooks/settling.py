@@ -49,9 +49,10 @@ def settle(tried: Sequence[Tried]) -> Settled:
     """
     try:
         return _settle(tried)
-    except IntegrityError:
-        # A chunk said that somebody has no row, and there is one: nobody else waits for it.
-        log.exception("row_unknown_to_chunk")
+    except IntegrityError as error:
+        # A chunk said that somebody has no row, and there is one: nobody else waits for it. What
+        # PostgreSQL says of it may hold the row, so it is not told.
+        log.warning("row_unknown_to_chunk", error=type(error).__name__)
         return _settle(tried, is_careful=True)
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from tests.webhooks.scene import OPTIONS, make_scene
 from tests.webhooks.test_engine import check_invariants
@@ -172,10 +173,15 @@ def test_a_row_that_its_chunk_knows_nothing_of_holds_up_nobody_else(receiver: Re
             tried=[first],
         )
 
-    assert settling.settle(flushed).people == 2
+    with capture_logs() as told:
+        assert settling.settle(flushed).people == 2
 
     assert scene.counts().delivered == 2
     assert Delivery.objects.count() == 3
+    # What PostgreSQL says of a row may hold it.
+    (warned,) = told
+    assert warned["event"] == "row_unknown_to_chunk"
+    assert "exc_info" not in warned
 
 
 def test_a_repeated_flush_of_later_tries_counts_once(receiver: Receiver) -> None:
