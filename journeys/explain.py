@@ -296,7 +296,8 @@ class _Explaining:
 
     def _tell_ids(self, plan: Plan) -> int:
         """Tell which IDs are known now, by type and source; return the number of data sources."""
-        wanted = {plan.definition["id_type"]["id"], plan.definition["reach_id_type"]["id"]}
+        types = (plan.definition["id_type"], plan.definition["reach_id_type"])
+        wanted = {each["id"]: each for each in types}
         sources = self.journey.workspace.data_sources.count()
         known = Identifier.objects.filter(profile=self.person, id_type__in=wanted).select_related(
             "data_source"
@@ -307,22 +308,27 @@ class _Explaining:
             value = masking.shown(identifier.value, kind, in_clear=self.in_clear)
             named = {"value": value, "source": identifier.data_source.name}
             by_type.setdefault(kind.pk, []).append(_("%(value)s (%(source)s)") % named)
-        for pk in wanted:
+        for pk, each in wanted.items():
             values = listed(by_type.get(pk, []))
-            shown = {"id_type": self.id_types[pk].name, "values": values}
+            shown = {"id_type": self._type_name(each), "values": values}
             if pk in by_type:
                 self._add("id", _("%(id_type)s known now: %(values)s.") % shown)
             else:
-                self._add("id", self._no_id(pk, sources), bad=True)
+                self._add("id", self._no_id(each, sources), bad=True)
         return sources
 
-    def _no_id(self, id_type: int, sources: int) -> str:
+    def _type_name(self, named: Mapping[str, Any]) -> str:
+        """Return what an ID type is called now, or was when it was still there."""
+        kind = self.id_types.get(named["id"])
+        return kind.name if kind else plans.id_type_name(named)
+
+    def _no_id(self, named: Mapping[str, Any], sources: int) -> str:
         sentence = ngettext(
             "no %(id_type)s in the only data source.",
             "no %(id_type)s in any of %(count)d data sources.",
             sources,
         )
-        return sentence % {"id_type": self.id_types[id_type].name, "count": sources}
+        return sentence % {"id_type": self._type_name(named), "count": sources}
 
     def _tell_delivery(self, plan: Plan, delivery: Delivery) -> None:
         compiled = plans.compiled(plan)
@@ -426,7 +432,7 @@ class _Explaining:
     def _why(self, plan: Plan, reason: str, sources: int) -> str:
         kinds = {"no_id": "id_type", "no_reach_id": "reach_id_type"}
         if reason in kinds:
-            return self._no_id(plan.definition[kinds[reason]]["id"], sources)
+            return self._no_id(plan.definition[kinds[reason]], sources)
         return str(reason_sentence(reason)) if reason else ""
 
     def _waits(self, plan: Plan, place: _Place) -> str:

@@ -68,6 +68,14 @@ def _value(parameter: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
     return constant
 
 
+def id_type_name(named: Mapping[str, Any]) -> str:
+    """Return what an ID type of a definition is called, which may be gone by now.
+
+    A plan of before names were kept has the code alone.
+    """
+    return str(named.get("name") or named["code"])
+
+
 def define(
     *,
     revision: WebhookRevision,

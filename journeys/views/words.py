@@ -8,6 +8,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from webhooks import plans
 from webhooks.answers import reason_sentence
 from workspaces.models import Workspace
 
@@ -61,8 +62,6 @@ def reason(code: str, definition: Mapping[str, Any]) -> str:
     """Return why people of one step were skipped or failed; an ID type is named."""
     for missing, kind in (("no_id", "id_type"), ("no_reach_id", "reach_id_type")):
         if code == missing:
-            named = definition[kind]
-            # A run of before names were kept has the code alone.
-            shown = {"id_type": named.get("name") or named["code"]}
+            shown = {"id_type": plans.id_type_name(definition[kind])}
             return _("No %(id_type)s known in any data source.") % shown
     return str(reason_sentence(code))

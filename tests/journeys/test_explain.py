@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from identity.models import IncomingEvent, Profile
+from identity.models import Identifier, IncomingEvent, Profile
 from journeys import publishing, runner, runs
 from journeys.components.audience import When
 from journeys.components.event import Condition, Reentry
@@ -176,3 +176,16 @@ def test_nobody_waits_in_a_run_that_has_ended() -> None:
     told = tell(journey, scene.people[0])
 
     assert told.verdict == "Not sent: the person was taken out when the run was stopped."
+
+
+def test_a_step_is_explained_after_its_id_type_was_deleted() -> None:
+    scene = make_scene()
+    journey = scene.journey()
+    start(scene, journey)
+    Identifier.objects.filter(id_type=scene.mobile).delete()
+    scene.mobile.delete()
+
+    told = tell(journey, scene.people[0])
+
+    assert told.verdict == "Waiting: it will be sent soon."
+    assert "No Mobile in the only data source." in [fact.sentence for fact in told.facts]
