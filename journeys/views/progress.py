@@ -134,8 +134,10 @@ def _rate(rate: float) -> str:
 
 def _figures(progress: Progress) -> list[Figure]:
     behind = partial(filters.address, progress.run)
-    # Nobody waits in a run that has ended: who is still in it is taken out by and by.
-    waiting = _("Waiting") if progress.run.state in uses.OPEN_STATES else _("Being taken out")
+    # Who is still in a run that was cut off is taken out by and by. One that ran to its end has
+    # nobody, or people who are sent to again.
+    is_cut_off = progress.run.state in (RunState.STOPPED, RunState.FAILED)
+    waiting = _("Being taken out") if is_cut_off and progress.waiting else _("Waiting")
     rest = [
         Figure(_("Too late"), progress.expired, "amber", behind(state="expired")),
         Figure(_("Outcome unknown"), progress.uncertain, "amber", behind(state="uncertain")),

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from journeys import drafts, ending, publishing, runner
-from journeys.choices import JourneyState
+from journeys.choices import JourneyState, RunState
 from journeys.components.audience import When
 from journeys.forms.webhook import field_name
 from journeys.models import Journey, Run
@@ -652,3 +652,19 @@ def test_a_run_that_ended_abnormally_says_so_in_red_and_nobody_waits_in_it(
     assert "Being taken out" in shown
     (notice,) = re.findall('<div class="notice" role="alert">.*?</div>', shown, re.DOTALL)
     assert "One of its steps cannot be carried out" in notice
+
+
+@pytest.mark.parametrize("state", [RunState.FINISHED, RunState.STOPPED])
+def test_nobody_is_being_taken_out_of_a_run_that_has_nobody_left(
+    member: Client, scene: Scene, state: RunState
+) -> None:
+    run = publish(scene)
+    runner.sweep(now=timezone.now())
+    if state == RunState.STOPPED:  # In a finished one they are sent to again.
+        Chunk.objects.all().delete()
+    Run.objects.filter(pk=run.pk).update(state=state, ended_at=timezone.now())
+
+    shown = member.get(url("run", run.journey, run.pk)).content.decode()
+
+    assert "Being taken out" not in shown
+    assert ">Waiting<" in shown.replace("\n", "")
