@@ -47,6 +47,53 @@ class Guarded:
             counts.pop(each.verbose_name_plural, None)
         return _without(listed, prefixes), counts, *refusals
 
+    def name_of(self, obj: Any) -> str:
+        """Return what the object is called on its pages; the trail keeps ``str(obj)``."""
+        return str(obj)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None and context.get("subtitle"):
+            context["subtitle"] = self.name_of(obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)  # type: ignore[misc,no-any-return] # of ModelAdmin
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show what the audit trail holds of one object, the same for every class of the set-up."""
+        mine: Any = self  # A mixin of ModelAdmin.
+        obj = mine.get_object(request, unquote(object_id))
+        if obj is None:
+            raise Http404
+        if not mine.has_view_or_change_permission(request, obj):
+            raise PermissionDenied
+        opts = mine.opts
+        entries = AuditEntry.objects.filter(object_type=opts.label_lower, object_id=str(obj.pk))
+        page = mine.get_paginator(request, entries, 100).get_page(request.GET.get(PAGE_VAR, 1))
+        name = self.name_of(obj)
+        context = {
+            **mine.admin_site.each_context(request),
+            "title": gettext("History of %(name)s") % {"name": name},
+            "name": name,
+            "entries": page,
+            "module_name": capfirst(opts.verbose_name_plural),
+            "object": obj,
+            "opts": opts,
+            **(extra_context or {}),
+        }
+        request.current_app = mine.admin_site.name
+        return TemplateResponse(request, "admin/workspaces/history.html", context)
+
     def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> Any:
         """Tell what goes with the object, which itself is what the question is about."""
         own = self.opts.verbose_name_plural  # type: ignore[attr-defined] # of ModelAdmin
@@ -57,7 +104,7 @@ class Guarded:
             for name, count in context["model_count"]
             if count > (name == own)
         ]
-        context["name"] = getattr(self, "name_of", str)(context["object"])
+        context["name"] = self.name_of(context["object"])
         return super().render_delete_form(request, context)  # type: ignore[misc] # of ModelAdmin
 
     def get_action_choices(self, request: HttpRequest, *args: Any) -> list[tuple[str, str]]:
@@ -90,14 +137,6 @@ class OperatorOnly(Guarded):
     ) -> HttpResponse:
         title = {"title": capfirst(self.opts.verbose_name_plural)}  # type: ignore[attr-defined] # of ModelAdmin
         return super().changelist_view(request, title | (extra_context or {}))  # type: ignore[misc,no-any-return] # of ModelAdmin
-
-    def history_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        return history_page(self, request, object_id, extra_context)  # type: ignore[arg-type] # a mixin of ModelAdmin
 
     # -- the audit trail, beside Django's own log
 
@@ -138,36 +177,6 @@ class OperatorOnly(Guarded):
             changes=getattr(request, "audit_changes", {}),
             via=Via.ADMIN,
         )
-
-
-def history_page(
-    model_admin: admin.ModelAdmin[Any],
-    request: HttpRequest,
-    object_id: str,
-    extra_context: dict[str, Any] | None = None,
-) -> HttpResponse:
-    """Show what the audit trail holds of one object, the same for every class of the set-up."""
-    obj = model_admin.get_object(request, unquote(object_id))
-    if obj is None:
-        raise Http404
-    if not model_admin.has_view_or_change_permission(request, obj):
-        raise PermissionDenied
-    opts = model_admin.opts
-    entries = AuditEntry.objects.filter(object_type=opts.label_lower, object_id=str(obj.pk))
-    page = model_admin.get_paginator(request, entries, 100).get_page(request.GET.get(PAGE_VAR, 1))
-    name = getattr(model_admin, "name_of", str)(obj)
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "title": gettext("History of %(name)s") % {"name": name},
-        "name": name,
-        "entries": page,
-        "module_name": capfirst(opts.verbose_name_plural),
-        "object": obj,
-        "opts": opts,
-        **(extra_context or {}),
-    }
-    request.current_app = model_admin.admin_site.name
-    return TemplateResponse(request, "admin/workspaces/history.html", context)
 
 
 class ConsoleAdminSite(admin.AdminSite):

@@ -11,7 +11,6 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, BaseUserCreationForm
 from django.contrib.auth.models import Group
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -113,18 +112,6 @@ class SecondStepAdmin(OwnersAlone):
     ordering = ("user__email", "type")
     fields = ("user", "kind", "created_at", "last_used_at")
     readonly_fields = fields
-
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: Any,
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        context["subtitle"] = self.name_of(obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def name_of(self, obj: Authenticator) -> str:
         return self.kind(obj)

@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from workspaces import audit, current
 from workspaces.admin import scoping
 from workspaces.admin.filters import ScopedRelatedFilter, WorkspaceFilter
-from workspaces.admin_site import Guarded, OperatorOnly, history_page
+from workspaces.admin_site import Guarded, OperatorOnly
 from workspaces.choices import Via
 from workspaces.models import User, Workspace
 from workspaces.points import Point
@@ -233,23 +233,6 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
         exclude = tuple(declared or ())
         return (*exclude, "workspace") if self.workspace_lookup == "workspace" else exclude
 
-    def name_of(self, obj: Any) -> str:
-        """Return what the object is called on its pages; the trail keeps ``str(obj)``."""
-        return str(obj)
-
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: Any,
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None and context.get("subtitle"):
-            context["subtitle"] = self.name_of(obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
-
     # -- the audit trail, in place of Django's log
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -299,14 +282,6 @@ class ScopedModelAdmin(ScopedChoices, Guarded, _ModelAdmin):
             changes=changes if isinstance(changes, dict) else {},
             via=Via.ADMIN,
         )
-
-    def history_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        return history_page(self, request, object_id, extra_context)
 
 
 class ReadOnlyModelAdmin(ScopedModelAdmin):
